@@ -1,0 +1,1 @@
+"""How good a network looks after little training: data, building, training, scoring, measuring."""

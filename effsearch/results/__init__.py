@@ -1,0 +1,1 @@
+"""What was learned: run directory, ledger, Pareto front, plots."""

@@ -1,0 +1,1 @@
+"""Which network to try next: baseline search, coefficient search, studies and the placement of trials."""

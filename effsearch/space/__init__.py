@@ -1,0 +1,1 @@
+"""What a network is: specs, the one layer walk, cost, search spaces, scaling and presets."""

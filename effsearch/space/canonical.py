@@ -1,0 +1,42 @@
+"""When are two descriptions one network?
+
+Two specs with the same layers are one network, however their blocks are named or grouped into stages. The hash is
+of the flat layer list, so plain identities have vanished from it and fields without effect never entered.
+"""
+
+import hashlib
+import json
+
+from effsearch.space.layers import layers
+from effsearch.space.spec import ModelSpec
+
+
+def network_hash(spec: ModelSpec) -> str:
+    """Give the canonical hash of a network, 16 hexadecimal digits.
+
+    Number of classes and resolution are left out: they belong to the data and to the fidelity of a score.
+    Dropout, stochastic depth and the norms' constants are in: they change what training gives.
+    """
+    rows: list[list[object]] = [[spec.norm_momentum, spec.norm_epsilon]]
+    scope, block_number = "", -1
+    for layer in layers(spec):
+        if layer.scope != scope:
+            scope, block_number = layer.scope, block_number + 1
+        is_classifier = layer.scope == "head" and layer.name == "classifier"
+        rows.append(
+            [
+                block_number,
+                layer.kind,
+                layer.branch,
+                layer.in_channels,
+                0 if is_classifier else layer.out_channels,
+                layer.kernel_size,
+                layer.stride,
+                layer.groups,
+                layer.has_bias,
+                layer.has_norm,
+                layer.activation,
+                round(layer.drop_rate, 9),
+            ]
+        )
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
