@@ -15,7 +15,7 @@ def network_hash(spec: ModelSpec) -> str:
     """Give the canonical hash of a network, 16 hexadecimal digits.
 
     Number of classes and resolution are left out: they belong to the data and to the fidelity of a score.
-    Dropout, stochastic depth and the norms' constants are in: they change what training gives.
+    So are dropout and stochastic depth, which a recipe sets. The norms' constants are in.
     """
     rows: list[list[object]] = [[spec.norm_momentum, spec.norm_epsilon]]
     scope, block_number = "", -1
@@ -36,7 +36,6 @@ def network_hash(spec: ModelSpec) -> str:
                 layer.has_bias,
                 layer.has_norm,
                 layer.activation,
-                round(layer.drop_rate, 9),
             ]
         )
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

@@ -18,9 +18,7 @@ from typing import Literal
 from effsearch.space.rounding import expanded_width, squeezed_width
 from effsearch.space.spec import Activation, BlockSpec, Gate, HeadSpec, ModelSpec, StemSpec
 
-LayerKind = Literal[
-    "conv", "linear", "max_pool", "global_pool", "pool_and_pad", "activation", "add"
-]
+LayerKind = Literal["conv", "linear", "max_pool", "global_pool", "pool_and_pad", "activation", "add"]
 Branch = Literal["main", "gate", "shortcut"]
 
 
@@ -299,9 +297,7 @@ def _walk_fused_mbconv(walk: _BlockWalk, block: BlockSpec, out_channels: int, st
 
 def _walk_conv(walk: _BlockWalk, block: BlockSpec, out_channels: int, stride: int) -> None:
     in_channels = walk.channels
-    walk.conv(
-        "conv", out_channels, kernel_size=block.kernel_size, stride=stride, activation=block.activation
-    )
+    walk.conv("conv", out_channels, kernel_size=block.kernel_size, stride=stride, activation=block.activation)
     walk.squeeze_excite(block, block_in_channels=in_channels)
 
 

@@ -3,9 +3,14 @@
 These values pass between search, proxy training and results, so they live here, below all three.
 """
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
+from effsearch.space.cost import Cost
 from effsearch.space.errors import SpecError
+from effsearch.space.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +45,39 @@ class ProxyResult:
 
 class TrainingFailed(Exception):
     """A candidate could not be trained: a recorded outcome with its reason, not the end of the search."""
+
+
+EvaluationKind = Literal["anchor", "trial", "confirm", "coefficient", "final"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training to be done, with all that its score depends on and what it is called."""
+
+    kind: EvaluationKind
+    name: str  # as users see it: "trial 12", "efficientnet-b0"
+    spec: ModelSpec  # at the target resolution; the proxy is made from it
+    network: str  # its canonical hash
+    cost: Cost  # of `spec`
+    fidelity: Fidelity
+    seed: int
+    replicate: int = 0  # 0 for the first training of a network, then 1, 2, ...
+    choices: Mapping[str, str | int | float] = field(default_factory=dict)  # the point, where there is one
+    coefficients: tuple[float, float, float] | None = None  # alpha, beta, gamma
+    phi: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A job that has ended: with a result, or with the reason why there is none."""
+
+    job: Job
+    result: ProxyResult | None
+    failure: str = ""
+    seconds: float = 0.0  # from hand-out to end, by the driver's clock
+
+
+def derive_seed(run_seed: int, network: str, replicate: int) -> int:
+    """Give the seed of one training, from the run's seed, the network's hash and the replicate alone."""
+    digest = hashlib.sha256(f"{run_seed}/{network}/{replicate}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

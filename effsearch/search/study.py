@@ -1,0 +1,112 @@
+"""What does Optuna see of a search?
+
+Its sampler works on a study in memory. Each finished trial is also written whole to a journal file in the run
+directory, with one `add_trial`: no half trial, no stale running one. The ledger stays the record; the journal is
+brought up to date from it.
+"""
+
+import fcntl
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._base import BaseJournalFileLock  # the base class of its public locks
+from optuna.trial import FrozenTrial, TrialState
+
+from effsearch.space.search_space import Label, SearchSpace
+
+if TYPE_CHECKING:
+    from io import BufferedRandom
+
+NETWORK_ATTRIBUTE = "network"  # user attribute with the canonical hash
+
+
+def distributions_of(space: SearchSpace) -> dict[str, CategoricalDistribution]:
+    """Give each dimension of a space as an Optuna distribution."""
+    return {
+        dimension.name: CategoricalDistribution(dimension.labels)
+        for dimension in space.dimensions
+    }
+
+
+def memory_study(*, seed: int, num_startup: int) -> optuna.Study:
+    """Give an in-memory study with the multivariate TPE sampler, maximising.
+
+    `constant_liar` makes it avoid what other workers are trying at the moment.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna announces experimental arguments
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=num_startup
+        )
+    return optuna.create_study(direction="maximize", sampler=sampler)
+
+
+def finished_trial(
+    space: SearchSpace, labels: Mapping[str, Label], *, value: float | None, network: str
+) -> FrozenTrial:
+    """Give a trial that has ended: complete with a value, failed without one."""
+    return optuna.trial.create_trial(
+        params=dict(labels),
+        distributions=dict(distributions_of(space)),
+        value=value,
+        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        user_attrs={NETWORK_ATTRIBUTE: network},
+    )
+
+
+class JournalStudy:
+    """The study in the run directory's journal file, for Optuna's own tools."""
+
+    def __init__(self, path: Path, *, study_name: str) -> None:
+        _cut_torn_tail(path)
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_FileLock(path)))
+        self._study = optuna.create_study(
+            study_name=study_name, storage=storage, direction="maximize", load_if_exists=True
+        )
+        trials = self._study.get_trials(deepcopy=False)
+        self._networks = {trial.user_attrs.get(NETWORK_ATTRIBUTE) for trial in trials}
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Write a finished trial, unless the study has one of that network."""
+        network = trial.user_attrs[NETWORK_ATTRIBUTE]
+        if network not in self._networks:
+            self._study.add_trial(trial)
+            self._networks.add(network)
+
+
+class _FileLock(BaseJournalFileLock):
+    """An flock on a file beside the journal: the kernel frees it when its holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._file: BufferedRandom | None = None
+
+    def acquire(self) -> bool:
+        self._file = open(self._path, "a+b")  # noqa: SIM115 - held until release
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        return True
+
+    def release(self) -> None:
+        assert self._file is not None
+        self._file.close()
+        self._file = None
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Cut a journal back to its last whole line: one torn line makes the study unreadable for good."""
+    if not path.exists():
+        return
+    text = path.read_bytes()
+    whole = text.rfind(b"\n") + 1
+    if whole < len(text):
+        logging.getLogger(__name__).warning("the journal's last line was torn; it is written anew")
+        with path.open("r+b") as file:
+            file.truncate(whole)

@@ -1,0 +1,101 @@
+"""What may a network cost at the most?"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from effsearch.space.cost import Cost
+from effsearch.space.errors import BudgetError
+
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+_UNITS = {
+    "flops": "multiply_adds",
+    "macs": "multiply_adds",
+    "madds": "multiply_adds",
+    "params": "parameters",
+    "activations": "activations",
+}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kKmMgGbBtT]?)\s*(?:[-\s]?([A-Za-z]+))?\s*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Upper bounds, each inclusive; None is no bound."""
+
+    multiply_adds: int | None = None
+    parameters: int | None = None
+    activations: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.limits():
+            raise BudgetError("a budget needs at least one bound, such as 400M-FLOPs")
+        for name, limit in self.limits().items():
+            if limit < 1:
+                raise BudgetError(f"a budget must be above zero, got {limit} {name}")
+
+    def limits(self) -> dict[str, int]:
+        """Give the bounds there are, by the name of the `Cost` field."""
+        names = ("multiply_adds", "parameters", "activations")
+        return {name: limit for name in names if (limit := getattr(self, name)) is not None}
+
+    def allows(self, cost: Cost) -> bool:
+        """Tell whether a cost is inside every bound."""
+        return all(getattr(cost, name) <= limit for name, limit in self.limits().items())
+
+    def __str__(self) -> str:
+        units = {"multiply_adds": "FLOPs", "parameters": "params", "activations": "activations"}
+        return ", ".join(f"{short_count(limit)}-{units[name]}" for name, limit in self.limits().items())
+
+
+def parse_budget(
+    text: str | None, *, max_params: str | None = None, max_activations: str | None = None
+) -> Budget:
+    """Read budgets such as 400M-FLOPs, 400M-MACs, 0.4G-FLOPs or 5.3M-params, together with further bounds.
+
+    FLOPs and MACs are both multiply-adds, as in the paper. k, M, G (or B) and T are powers of a thousand.
+
+    Raises:
+        BudgetError: A text cannot be read, or two bound the same thing.
+    """
+    limits: dict[str, int] = {}
+    texts = ((text, None), (max_params, "params"), (max_activations, "activations"))
+    for amount, default_unit in texts:
+        if amount is None:
+            continue
+        name, limit = _parse_amount(amount, default_unit)
+        if name in limits:
+            raise BudgetError(f"two budgets for {name}: give one of them")
+        limits[name] = limit
+    return Budget(**limits)
+
+
+def short_count(count: float) -> str:
+    """Write a count with three to four digits and a suffix: 385814752 as 385.8M."""
+    for size, suffix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{float(f'{count / size:.4g}'):g}{suffix}"
+    return f"{count:g}"
+
+
+def smallest_excess(costs: Iterable[Cost], budget: Budget) -> str:
+    """Say what the cheapest of some costs would need, for the message that nothing fits."""
+    costs = list(costs)
+    parts = []
+    for name, limit in budget.limits().items():
+        least = min(getattr(cost, name) for cost in costs)
+        if least > limit:
+            parts.append(f"{short_count(least)} {name.replace('_', '-')} (allowed {short_count(limit)})")
+    return " and ".join(parts) or "more than the bounds allow together"
+
+
+def _parse_amount(text: str, default_unit: str | None) -> tuple[str, int]:
+    match = _AMOUNT.fullmatch(text)
+    unit = (match[3] or default_unit or "").lower() if match else ""
+    if not match or unit not in _UNITS:
+        example = "5.3M" if default_unit else "400M-FLOPs, 0.4G-MACs or 5.3M-params"
+        raise BudgetError(f"cannot read the budget {text!r}: write it like {example}")
+    if default_unit and unit != default_unit:
+        raise BudgetError(f"{text!r} does not bound {default_unit}: write it like 5.3M")
+    limit = Fraction(match[1]) * _SUFFIXES[match[2].lower()]
+    return _UNITS[unit], int(limit)

@@ -1,0 +1,229 @@
+"""What do very many candidates of a space cost?
+
+The count is the same closed one as `cost.count_cost`, read off the same layer walk; but each distinct block (fields,
+widths, stride, size) is walked once, and the candidates look it up with numpy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effsearch.space.budget import Budget, smallest_excess
+from effsearch.space.cost import Cost, layers_cost
+from effsearch.space.errors import BudgetError
+from effsearch.space.layers import Layer, block_layers, head_layers, stem_layers
+from effsearch.space.search_space import SearchSpace, Slot
+
+IntArray = NDArray[np.int64]
+
+BATCH = 20_000  # candidates drawn at a time
+MAX_DRAWS = 2_000_000  # before a budget counts as unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs of many networks, int64 arrays of one entry for each."""
+
+    multiply_adds: IntArray
+    parameters: IntArray
+    activations: IntArray
+
+    def at(self, index: int) -> Cost:
+        """Give the cost of one network."""
+        return Cost(
+            multiply_adds=int(self.multiply_adds[index]),
+            parameters=int(self.parameters[index]),
+            activations=int(self.activations[index]),
+        )
+
+    def inside(self, budget: Budget) -> NDArray[np.bool_]:
+        """Tell for each network whether it is inside every bound."""
+        allowed = np.ones(len(self.multiply_adds), dtype=bool)
+        for name, limit in budget.limits().items():
+            allowed &= getattr(self, name) <= limit
+        return allowed
+
+    def shares(self, budget: Budget) -> NDArray[np.float64]:
+        """Give for each network the largest share of a bound that it uses."""
+        shares = [getattr(self, name) / limit for name, limit in budget.limits().items()]
+        return np.max(np.stack(shares), axis=0)
+
+
+def sample_points(space: SearchSpace, num_points: int, *, rng: np.random.Generator) -> IntArray:
+    """Draw points uniformly, with repeats.
+
+    Returns:
+        (num_points, num_dimensions) choice indices.
+    """
+    columns = [rng.integers(len(dimension.labels), size=num_points) for dimension in space.dimensions]
+    return np.stack(columns, axis=1) if columns else np.zeros((num_points, 0), dtype=np.int64)
+
+
+def all_points(space: SearchSpace) -> IntArray:
+    """Enumerate a space; for small ones.
+
+    Returns:
+        (size, num_dimensions) choice indices, the last dimension varying fastest.
+    """
+    radices = tuple(len(dimension.labels) for dimension in space.dimensions)
+    return np.stack(np.unravel_index(np.arange(space.size), radices), axis=1).astype(np.int64)
+
+
+def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes: int) -> Costs:
+    """Count the cost of many points at once, exactly as `count_cost` would one by one.
+
+    Args:
+        space: Space that the points are of.
+        points: (num_points, num_dimensions) choice indices.
+        resolution: Pixels to count at.
+        num_classes: Classes to count with.
+    """
+    totals = np.zeros((len(points), 3), dtype=np.int64)
+    stem = _choose(space.stem, points)
+    sizes = np.empty(len(points), dtype=np.int64)
+    channels = np.empty(len(points), dtype=np.int64)
+
+    def stem_walk(choice: int) -> list[Layer]:
+        return list(stem_layers(space.stem.values[choice], in_size=resolution))
+
+    totals += _looked_up(stem_walk, stem)
+    for choice in np.unique(stem):
+        sizes[stem == choice] = stem_walk(int(choice))[-1].out_size
+        channels[stem == choice] = space.stem.values[choice].out_channels
+    for stage in space.stages:
+        out_channels = _values(stage.out_channels, points)
+        strides = _values(stage.stride, points)
+        num_repeats = _values(stage.num_blocks, points) - 1
+        for index, slot in enumerate(stage.blocks):
+            block = _choose(slot, points)
+            stride = strides if index == 0 else np.ones_like(strides)
+
+            def block_walk(
+                choice: int, ins: int, outs: int, stride: int, size: int, slot: Slot = slot
+            ) -> list[Layer]:
+                return block_layers(
+                    slot.values[choice],
+                    scope="",
+                    in_channels=ins,
+                    out_channels=outs,
+                    stride=stride,
+                    in_size=size,
+                )
+
+            totals += _looked_up(block_walk, block, channels, out_channels, stride, sizes)
+            sizes = -(-sizes // stride)
+            channels = out_channels
+            if num_repeats.any():
+                ones = np.ones_like(strides)
+                repeated = _looked_up(block_walk, block, channels, channels, ones, sizes)
+                totals += repeated * num_repeats[:, None]
+
+    def head_walk(choice: int, ins: int, size: int) -> list[Layer]:
+        return list(
+            head_layers(space.head.values[choice], in_channels=ins, num_classes=num_classes, in_size=size)
+        )
+
+    totals += _looked_up(head_walk, _choose(space.head, points), channels, sizes)
+    return Costs(*totals.T)
+
+
+def draw_inside(
+    space: SearchSpace,
+    budget: Budget,
+    num_points: int,
+    *,
+    resolution: int,
+    num_classes: int,
+    rng: np.random.Generator,
+    least_share: float = 0.0,
+) -> IntArray:
+    """Draw points uniformly among those inside a budget.
+
+    Args:
+        space: Space to draw from.
+        budget: Bounds at `resolution` and `num_classes`.
+        num_points: Points wanted.
+        resolution: Pixels to count at.
+        num_classes: Classes to count with.
+        rng: Source of the draws.
+        least_share: Leave out what uses less than this share of its tightest bound; where the space has nothing
+            there, the whole budget is drawn from.
+
+    Returns:
+        (num_points, num_dimensions) choice indices.
+
+    Raises:
+        BudgetError: Nothing fits; what the cheapest candidate needs is named.
+    """
+    found: list[IntArray] = []
+    fallback: list[IntArray] = []
+    num_drawn = 0
+    while sum(map(len, found)) < num_points:
+        points = sample_points(space, BATCH, rng=rng)
+        costs = screen(space, points, resolution=resolution, num_classes=num_classes)
+        inside = costs.inside(budget)
+        found.append(points[inside & (costs.shares(budget) >= least_share)])
+        fallback.append(points[inside][:num_points])
+        num_drawn += BATCH
+        num_fallback = sum(map(len, fallback))
+        if num_drawn >= MAX_DRAWS // 10 and sum(map(len, found)) == 0 and num_fallback >= num_points:
+            found = fallback
+        if num_drawn >= MAX_DRAWS:
+            found = found if sum(map(len, found)) else fallback
+            if not sum(map(len, found)):
+                lean = cheapest_point(space, resolution=resolution, num_classes=num_classes)
+                cost = screen(space, lean[None], resolution=resolution, num_classes=num_classes)
+                if not cost.inside(budget)[0]:
+                    raise BudgetError(
+                        f"no candidate of {space.name} fits: the cheapest needs "
+                        f"{smallest_excess([cost.at(0)], budget)}; raise the budget, lower --resolution or give "
+                        "a smaller --space"
+                    )
+                found = [lean[None]]
+            found = [np.resize(np.concatenate(found), (num_points, len(space.dimensions)))]
+    return np.concatenate(found)[:num_points]
+
+
+def cheapest_point(space: SearchSpace, *, resolution: int, num_classes: int) -> IntArray:
+    """Find the cheapest point by choosing each dimension in turn until nothing gets cheaper.
+
+    Returns:
+        (num_dimensions,) choice indices; the least multiply-adds, then the fewest parameters.
+    """
+    point = np.zeros(len(space.dimensions), dtype=np.int64)
+    while True:
+        before = point.copy()
+        for index, dimension in enumerate(space.dimensions):
+            rivals = np.repeat(point[None], len(dimension.labels), axis=0)
+            rivals[:, index] = np.arange(len(dimension.labels))
+            costs = screen(space, rivals, resolution=resolution, num_classes=num_classes)
+            point = rivals[np.lexsort((costs.parameters, costs.multiply_adds))[0]]
+        if (point == before).all():
+            return point
+
+
+def _choose(slot: Slot, points: IntArray) -> IntArray:
+    index = np.zeros(len(points), dtype=np.int64)
+    for dimension, radix in zip(slot.dimensions, slot.radices, strict=True):
+        index = index * radix + points[:, dimension]
+    return index
+
+
+def _values(slot: Slot, points: IntArray) -> IntArray:
+    return np.asarray(slot.values, dtype=np.int64)[_choose(slot, points)]
+
+
+def _looked_up(walk: Callable[..., Any], *columns: IntArray) -> IntArray:
+    """Cost of `walk(*row)` for each row of the columns, each distinct row walked once: (num_rows, 3)."""
+    keys = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        keys = keys * (int(column.max(initial=0)) + 1) + column
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    table = []
+    for row in first:
+        cost = layers_cost(walk(*(int(column[row]) for column in columns)))
+        table.append((cost.multiply_adds, cost.parameters, cost.activations))
+    return np.asarray(table, dtype=np.int64).reshape(-1, 3)[inverse]
