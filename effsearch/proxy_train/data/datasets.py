@@ -1,0 +1,187 @@
+"""What does a trainer get, whatever the images' source?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effsearch.proxy_train.data.cache import (
+    build_cache,
+    read_native_resolution,
+    source_folder,
+    write_native_resolution,
+)
+from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source, no_progress, no_report
+from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_rows
+from effsearch.proxy_train.data.sources import open_source
+from effsearch.proxy_train.data.splits import check_classes, lacks_splits
+from effsearch.space.errors import DataError, RunError
+
+MAX_DEFAULT_RESOLUTION = 64  # what a CPU can train in minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Images with their labels; both are read-only, and the images stay on disk until they are indexed."""
+
+    images: NDArray[np.uint8]  # (num_images, resolution, resolution, 3), red, green, blue
+    labels: NDArray[np.int64]  # (num_images,), places in the class names
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageData:
+    """One data set, decoded at one size and split in three.
+
+    Pickling one sends the path of its cache, not its images: a worker on the same machine maps the same file.
+    """
+
+    train: Split
+    val: Split
+    test: Split  # for the final report alone
+    class_names: tuple[str, ...]
+    resolution: int  # pixels
+    fingerprint: str  # hexadecimal sha256 of classes, resolution, splits, labels and pixels
+    name: str
+    native_resolution: int  # median short side of the originals in pixels
+    channel_mean: tuple[float, float, float]  # of train, scale 0 to 1
+    channel_std: tuple[float, float, float]
+    num_left_out: int  # images of train or val with the pixels of one of val or test
+    handle: Path  # where `open_images` finds all of this again
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    def __reduce__(self) -> tuple[Callable[[Path], ImageData], tuple[Path]]:
+        return open_images, (self.handle,)
+
+
+def load_images(
+    data: str,
+    *,
+    resolution: int | None,
+    cache_dir: Path,
+    seed: int = 0,
+    report: Report = no_report,
+    progress: Progress = no_progress,
+) -> ImageData:
+    """The images that a name or a path stands for, decoded now or taken from the cache.
+
+    Args:
+        data: "synthetic", "cifar10", or the path of an image folder, of an archive of one, or of CIFAR-10.
+        resolution: Pixels, 8 to 1024 (synthetic: 16 to 256); None for the images' own size (median
+            short side), but at most 64, and for 32 where they are rendered.
+        cache_dir: Where downloads and decoded images are kept.
+        seed: Of the splits that are drawn.
+        report: Called with a line when images are decoded, and when some are left out.
+        progress: Called with ("download", bytes, all) and ("decode", images, all).
+
+    Raises:
+        DataError: There are no such images, or they cannot be used as they are.
+        RunError: The download failed, or the disk is too small or protected.
+    """
+    source = open_source(data, cache_dir=cache_dir, progress=progress)
+    return load_source(
+        source, resolution=resolution, cache_dir=cache_dir, seed=seed, report=report, progress=progress
+    )
+
+
+def load_source(
+    source: Source,
+    *,
+    resolution: int | None,
+    cache_dir: Path,
+    seed: int = 0,
+    report: Report = no_report,
+    progress: Progress = no_progress,
+) -> ImageData:
+    """The images of an opened source; see `load_images`."""
+    folder = source_folder(cache_dir, source)
+    listing: ImageListing | None = None
+    native_resolution = 0
+    if not source.is_rendered:
+        native_resolution = read_native_resolution(folder)
+        if not native_resolution:
+            listing = source.scan(True)
+            check_classes(listing, source.name)
+            native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
+    chosen = resolution
+    if chosen is None:
+        chosen = source.default_resolution or min(native_resolution, MAX_DEFAULT_RESOLUTION)
+    if not source.min_resolution <= chosen <= source.max_resolution:
+        whose = "the images' own size" if resolution is None else "the resolution asked"
+        raise DataError(
+            f"{source.name}: the resolution must be from {source.min_resolution} to "
+            f"{source.max_resolution} px, got {chosen} ({whose})"
+        )
+
+    whole, drawn = folder / f"{chosen}px", folder / f"{chosen}px-seed{seed}"
+    handle = whole if os.path.exists(whole) else drawn
+    if not os.path.exists(handle):
+        if listing is None:
+            listing = source.scan(False)
+            check_classes(listing, source.name)
+        handle = drawn if lacks_splits(listing) else whole
+        build_cache(
+            source,
+            listing,
+            folder=handle,
+            resolution=chosen,
+            seed=seed,
+            native_resolution=native_resolution or chosen,
+            report=report,
+            progress=progress,
+        )
+        if not source.is_rendered:
+            write_native_resolution(folder, native_resolution)
+    images = open_images(handle)
+    if images.num_left_out:
+        report(f"{images.num_left_out:,} training images are left out: val or test holds identical ones")
+    return images
+
+
+def open_images(handle: Path) -> ImageData:
+    """The images that `load_images` left at a handle, mapped into memory and not read.
+
+    Raises:
+        RunError: The folder is gone or damaged.
+    """
+    try:
+        meta = json.loads((handle / "meta.json").read_text())
+        images = np.load(handle / "images.npy", mmap_mode="r")
+        labels = read_rows(handle)["labels"].astype(np.int64, copy=False)
+        labels.flags.writeable = False
+        counts = meta["counts"]
+        ends = np.cumsum([0, counts["train"], counts["val"], counts["test"]]).tolist()
+        if len(images) != len(labels) or len(labels) != ends[-1] + counts["left_out"]:
+            raise ValueError(f"{len(images)} images and {len(labels)} labels")
+        train, val, test = (
+            Split(images=images[start:end], labels=labels[start:end]) for start, end in pairwise(ends)
+        )
+        return ImageData(
+            train=train,
+            val=val,
+            test=test,
+            class_names=tuple(meta["class_names"]),
+            resolution=meta["resolution"],
+            fingerprint=meta["fingerprint"],
+            name=meta["name"],
+            native_resolution=meta["native_resolution"],
+            channel_mean=tuple(meta["channel_mean"]),
+            channel_std=tuple(meta["channel_std"]),
+            num_left_out=counts["left_out"],
+            handle=handle,
+        )
+    except DAMAGE_ERRORS as error:
+        raise RunError(f"the decoded images in {handle} are damaged ({error}); delete that folder") from error

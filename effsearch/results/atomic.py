@@ -1,0 +1,76 @@
+"""How is a file written so that a reader finds the old one or the new one, never half of it?"""
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from effsearch.space.errors import RunError
+
+# A few network file systems cannot sync a folder; the file itself is synced by then.
+_FOLDER_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all; see `write_bytes_atomic`.
+
+    Characters that UTF-8 cannot hold (undecodable bytes of file names) are written as backslash escapes.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    write_bytes_atomic(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Write `content`, whole or not at all: temporary file beside it, fsync, rename, fsync of the folder.
+
+    A symbolic link is followed, and the file that it points to is replaced.
+
+    Raises:
+        RunError: The file cannot be written; what was there before is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write_and_sync(temporary, content)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise write_error(path, error) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_error(path: Path, error: OSError) -> RunError:
+    """The one line for a path that could not be written."""
+    return RunError(f"cannot write {path}: {error.strerror or error}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _FOLDER_SYNC_UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _write_and_sync(path: Path, content: bytes) -> None:
+    # os.open rather than tempfile: the user's umask decides who may read the result.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""How does an ended training become a line of the ledger, and a line an ended training again?"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
+from effsearch.space.text import from_json, to_dict
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """Give the hash of training settings, 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def to_entry(
+    evaluation: Evaluation, *, data_fingerprint: str, settings_hash: str, now: datetime
+) -> LedgerEntry:
+    """Give the ledger's entry for an ended training."""
+    job, result = evaluation.job, evaluation.result
+    fidelity = job.fidelity
+    coefficients: dict[str, float] = {}
+    if job.coefficients is not None:
+        coefficients = dict(zip(("alpha", "beta", "gamma"), job.coefficients, strict=True))
+        coefficients["phi"] = job.phi
+    return LedgerEntry(
+        kind=job.kind,
+        name=job.name,
+        network_hash=job.network,
+        data_fingerprint=data_fingerprint,
+        settings_hash=settings_hash,
+        fidelity={
+            "num_images": fidelity.num_images,
+            "num_epochs": fidelity.num_epochs,
+            "resolution": fidelity.resolution,
+            "width": fidelity.width,
+            "num_removed_strides": fidelity.num_removed_strides,
+        },
+        seed=job.seed,
+        replicate=job.replicate,
+        multiply_adds=job.cost.multiply_adds,
+        parameters=job.cost.parameters,
+        activations=job.cost.activations,
+        val_accuracy=None if result is None else result.val_accuracy,
+        val_loss=None if result is None else result.val_loss,
+        train_seconds=evaluation.seconds if result is None else result.train_seconds,
+        failure=evaluation.failure,
+        point=dict(job.choices),
+        coefficients=coefficients,
+        spec=to_dict(job.spec),
+        time=now.isoformat(),
+    )
+
+
+def from_entry(entry: LedgerEntry) -> Evaluation:
+    """Give the ended training behind an entry, for a search that goes on.
+
+    Raises:
+        SpecError: The entry's network does not hold.
+    """
+    spec = from_json(json.dumps(entry.spec), source=f"ledger, {entry.name}")
+    fidelity: dict[str, Any] = dict(entry.fidelity)
+    result = None
+    if entry.val_accuracy is not None:
+        result = ProxyResult(
+            val_accuracy=entry.val_accuracy,
+            val_loss=entry.val_loss or 0.0,
+            train_seconds=entry.train_seconds,
+            num_images_seen=int(fidelity["num_images"] * fidelity["num_epochs"]),
+        )
+    coefficients = entry.coefficients
+    triple = (coefficients["alpha"], coefficients["beta"], coefficients["gamma"]) if coefficients else None
+    job = Job(
+        kind=entry.kind,
+        name=entry.name,
+        spec=spec,
+        network=network_hash(spec),
+        cost=count_cost(spec),
+        fidelity=Fidelity(**fidelity),
+        seed=entry.seed,
+        replicate=entry.replicate,
+        choices=entry.point,
+        coefficients=triple,
+        phi=coefficients.get("phi", 0.0),
+    )
+    return Evaluation(job=job, result=result, failure=entry.failure, seconds=entry.train_seconds)

@@ -1,0 +1,142 @@
+"""What is written down about one finished evaluation?"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple, get_args
+
+from effsearch.results.json_files import to_json_text
+from effsearch.results.user_names import to_field_names, to_user_names
+
+SCHEMA_VERSION = 1
+
+EvaluationKind = Literal["trial", "confirm", "anchor", "coefficient", "final"]
+
+
+class ScoreKey(NamedTuple):
+    """All that a score depends on; a key that succeeded is never computed again."""
+
+    network_hash: str
+    data_fingerprint: str
+    settings_hash: str
+    fidelity: str
+    seed: int
+
+
+def score_key(
+    network_hash: str,
+    *,
+    data_fingerprint: str,
+    settings_hash: str,
+    fidelity: Mapping[str, int | float],
+    seed: int,
+) -> ScoreKey:
+    """The key to look up before training; fidelities that are equal as numbers (1 and 1.0) share a key."""
+    numbers = {name: float(value) for name, value in fidelity.items()}
+    text = json.dumps(numbers, sort_keys=True, allow_nan=False)
+    return ScoreKey(network_hash, data_fingerprint, settings_hash, text, seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One finished evaluation: a score, or the reason why there is none.
+
+    Costs are at the target resolution. `fidelity` holds plain numbers by field name, `point` the parameters
+    of the search space (empty for a network that is no point of it), `coefficients` alpha, beta and gamma
+    where they were what was tried, `spec` the network in its text form as a JSON object.
+    """
+
+    kind: EvaluationKind
+    name: str  # for people: "trial 12", "efficientnet-b0 (phi -2.1)"
+    network_hash: str
+    data_fingerprint: str
+    settings_hash: str
+    fidelity: Mapping[str, int | float]
+    seed: int
+    replicate: int
+    multiply_adds: int
+    parameters: int
+    activations: int
+    val_accuracy: float | None  # in [0, 1]; None after a failure
+    val_loss: float | None
+    train_seconds: float
+    failure: str  # "" when it succeeded
+    point: Mapping[str, str | int | float]
+    coefficients: Mapping[str, float]
+    spec: Mapping[str, Any]  # Any: JSON
+    time: str  # ISO 8601, UTC
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(EvaluationKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(EvaluationKind))}, got {self.kind!r}")
+        for name in ("seed", "replicate", "multiply_adds", "parameters", "activations"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+        for name in ("fidelity", "point", "coefficients", "spec"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"{name} must be a mapping, got {getattr(self, name)!r}")
+        for name, number in self.fidelity.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                raise ValueError(f"fidelity: {name} must be a finite number, got {number!r}")
+        if self.failure and self.val_accuracy is not None:
+            raise ValueError(f"a failure has no accuracy, got {self.val_accuracy} and {self.failure!r}")
+        if not self.failure and self.val_accuracy is None:
+            raise ValueError("an evaluation needs an accuracy or the reason of its failure, got neither")
+        if self.val_accuracy is not None and not 0.0 <= self.val_accuracy <= 1.0:
+            raise ValueError(f"val_accuracy must be in [0, 1], got {self.val_accuracy}")
+        if self.val_loss is not None and not math.isfinite(self.val_loss):
+            raise ValueError(f"val_loss must be finite, got {self.val_loss}")
+        if not (math.isfinite(self.train_seconds) and self.train_seconds >= 0):
+            raise ValueError(f"train_seconds must be finite and at least 0, got {self.train_seconds}")
+
+    @property
+    def key(self) -> ScoreKey:
+        """What this evaluation's score depends on."""
+        return score_key(
+            self.network_hash,
+            data_fingerprint=self.data_fingerprint,
+            settings_hash=self.settings_hash,
+            fidelity=self.fidelity,
+            seed=self.seed,
+        )
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether there is a score."""
+        return not self.failure
+
+
+def to_line(entry: LedgerEntry) -> str:
+    """The entry as one line of JSON, keys as users know them, newline included."""
+    record = to_user_names({field.name: getattr(entry, field.name) for field in fields(entry)})
+    record["fidelity"] = to_user_names(entry.fidelity)
+    return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
+
+
+def from_record(record: object) -> LedgerEntry:
+    """The entry behind one parsed line, exactly as `to_line` was given it.
+
+    Raises:
+        ValueError: The record is not an entry, says what is wrong with it.
+    """
+    if not isinstance(record, dict):
+        raise ValueError(f"must be a JSON object, got {type(record).__name__}")
+    values = to_field_names(record)
+    version = values.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; use a newer one"
+        )
+    known = {field.name for field in fields(LedgerEntry)}
+    if missing := sorted(known - set(values)):
+        raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"has unknown keys {', '.join(unknown)}")
+    if isinstance(values["fidelity"], dict):
+        values["fidelity"] = to_field_names(values["fidelity"])
+    try:
+        return LedgerEntry(**values)
+    except TypeError as error:  # a comparison met a value of the wrong type
+        raise ValueError(f"holds a value of the wrong type ({error})") from error

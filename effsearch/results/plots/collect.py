@@ -1,0 +1,223 @@
+"""What is there to draw in these run directories?"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any  # a JSON value
+
+from effsearch.results.json_files import read_json
+from effsearch.results.ledger import LedgerEntry, read_entries
+from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
+from effsearch.results.plots.scales import format_multiply_adds
+from effsearch.results.run_files import FAMILY_FILE, LEDGER_FILE, REPORT_FILE, read_report, read_settings
+from effsearch.space.errors import RunError, UsageError
+
+# Scores on validation images at the target resolution; scaled networks and test scores are other quantities.
+RANKED_KINDS = frozenset({"trial", "confirm", "anchor"})
+
+
+def collect_front(run_paths: Sequence[Path]) -> FrontPlot:
+    """The picture of the searches in some runs, and of the families scaled from them.
+
+    A network has one accuracy: the mean over its seeds at its dearest fidelity, failures left out. Where the
+    report says which seeds a mean was taken over, those are taken. A run that is still going on is drawn as
+    far as it has come, without a winner.
+
+    Args:
+        run_paths: Directories of baseline runs and of scale runs, at least one of the first kind.
+
+    Raises:
+        UsageError: There is no run, none has a score yet, or they were scored on different data.
+        RunError: A file of a run cannot be read.
+    """
+    runs = list({run.resolve(): run for run in run_paths}.values())
+    scored: dict[Path, list[LedgerEntry]] = {}
+    families: list[Family] = []
+    for run in runs:
+        read_settings(run)  # says what is wrong where there is no run
+        entries = [
+            entry
+            for entry in read_entries(run / LEDGER_FILE)
+            if entry.has_succeeded and entry.kind in RANKED_KINDS
+        ]
+        if entries:
+            scored[run] = entries
+        families += _families_of(run)
+    if not scored:
+        raise UsageError(
+            f"nothing to plot in {', '.join(str(run) for run in run_paths)}: no network was scored there yet"
+        )
+    _refuse_different_data(scored)
+    series = [_series_of(run, entries) for run, entries in scored.items()]
+    return FrontPlot(
+        title=_title(list(scored), series),
+        series=tuple(series),
+        families=tuple(dict.fromkeys(families)),
+        resolution=_common_resolution(scored.values()),
+        note=_note(scored.values()),
+    )
+
+
+def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
+    report = read_report(run) or {}
+    best = report.get("best")
+    rows = [row for row in (best, *report.get("anchors", ())) if isinstance(row, dict)]
+    networks: dict[tuple[str, int], list[LedgerEntry]] = {}
+    for entry in entries:
+        networks.setdefault((entry.network_hash, entry.multiply_adds), []).append(entry)
+    dearest = max(_effort(entry) for entry in entries)
+    trials, anchors = [], []
+    winner = None
+    for network in networks.values():
+        row = next((row for row in rows if _is_about(row, network)), None)
+        point = _point_of(network, row, dearest=dearest)
+        if any(entry.kind == "anchor" for entry in network):
+            anchors.append(point)
+        else:
+            trials.append(point)
+        if row is not None and row is best:
+            winner = point
+    if winner is None and isinstance(best, dict):
+        winner = _point_of_row(best, run / REPORT_FILE)
+    return FrontSeries(
+        name=run.name or run.resolve().name,
+        trials=tuple(trials),
+        anchors=tuple(anchors),
+        winner=winner,
+        budget=_budget_of(report, run),
+    )
+
+
+def _point_of(network: list[LedgerEntry], row: Mapping[str, Any] | None, *, dearest: float) -> FrontPoint:
+    """One network's mean at its dearest fidelity, over the seeds of its row in the report if it has one."""
+    effort = max(_effort(entry) for entry in network)
+    entries = [entry for entry in network if _effort(entry) == effort]
+    if row is not None and isinstance(row.get("seeds"), list):
+        entries = [entry for entry in entries if entry.seed in row["seeds"]] or entries
+    accuracies = [entry.val_accuracy for entry in entries if entry.val_accuracy is not None]
+    named = next((entry for entry in network if entry.kind == "anchor"), network[0])
+    return FrontPoint(
+        name=named.name,
+        multiply_adds=named.multiply_adds,
+        accuracy=statistics.fmean(accuracies),
+        accuracy_std=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        num_seeds=len(accuracies),
+        is_full_fidelity=effort == dearest,
+    )
+
+
+def _effort(entry: LedgerEntry) -> float:
+    """What a fidelity costs, but for a factor: pixels seen, times the square of the width."""
+    fidelity = entry.fidelity
+    num_images = fidelity.get("num_images", 1) * fidelity.get("num_epochs", 1)
+    num_pixels = num_images * fidelity.get("resolution", 1) ** 2
+    return float(num_pixels * fidelity.get("width", 1.0) ** 2)
+
+
+def _is_about(row: Mapping[str, Any], network: list[LedgerEntry]) -> bool:
+    """Whether a row of the report means this network."""
+    first = network[0]
+    if "network_hash" in row:
+        return bool(row["network_hash"] == first.network_hash)
+    has_same_cost = (row.get("multiply_adds"), row.get("params")) == (first.multiply_adds, first.parameters)
+    return has_same_cost and row.get("name") in {entry.name for entry in network}
+
+
+def _point_of_row(row: Mapping[str, Any], path: Path) -> FrontPoint:
+    seeds = row.get("seeds")
+    return FrontPoint(
+        name=str(row.get("name", "winner")),
+        multiply_adds=_int_of(row, "multiply_adds", path),
+        accuracy=_number_of(row, "accuracy", path),
+        num_seeds=len(seeds) if isinstance(seeds, list) and seeds else 1,
+    )
+
+
+def _budget_of(report: Mapping[str, Any], run: Path) -> int | None:
+    budget = report.get("budget")
+    if not isinstance(budget, dict) or budget.get("multiply_adds") is None:
+        return None
+    return _int_of(budget, "multiply_adds", run / REPORT_FILE)
+
+
+def _families_of(run: Path) -> list[Family]:
+    """What a scale run has reported, or `scale` has left in a baseline run."""
+    families = []
+    for path in (run / REPORT_FILE, run / FAMILY_FILE):
+        content = read_json(path) if path.exists() else {}
+        if not content.get("family"):
+            continue
+        members = tuple(
+            FamilyMember(
+                phi=_number_of(row, "phi", path),
+                multiply_adds=_int_of(row, "multiply_adds", path),
+                accuracy=None if row.get("accuracy") is None else _number_of(row, "accuracy", path),
+            )
+            for row in content["family"]
+        )
+        families.append(Family(name=_family_name(content), members=members))
+    return families
+
+
+def _family_name(content: Mapping[str, Any]) -> str:
+    """Base and coefficients: "trial 12 (alpha 1.2, beta 1.1, gamma 1.15)"."""
+    base, coefficients = content.get("base", "its base"), content.get("coefficients")
+    name = str(base.get("name", "its base") if isinstance(base, dict) else base)
+    if isinstance(coefficients, dict):
+        names = ("alpha", "beta", "gamma")
+        return f"{name} ({', '.join(f'{key} {coefficients[key]:g}' for key in names if key in coefficients)})"
+    return name
+
+
+def _refuse_different_data(scored: Mapping[Path, list[LedgerEntry]]) -> None:
+    first, *others = scored
+    for other in others:
+        if {entry.data_fingerprint for entry in scored[first]} != {
+            entry.data_fingerprint for entry in scored[other]
+        }:
+            raise UsageError(f"{first} and {other} were scored on different data; plot them apart")
+
+
+def _note(scored: Iterable[list[LedgerEntry]]) -> str:
+    """A warning where the heights of two searches cannot be compared."""
+    ways = {
+        max((_effort(entry), entry.settings_hash, entry.key.fidelity) for entry in entries)
+        for entries in scored
+    }
+    return "These runs trained in different ways: compare shapes, not heights." if len(ways) > 1 else ""
+
+
+def _common_resolution(scored: Iterable[list[LedgerEntry]]) -> int | None:
+    """The target resolution that all trials share; anchors scaled down may have their own."""
+    resolutions = {
+        entry.spec.get("resolution") for entries in scored for entry in entries if entry.kind == "trial"
+    }
+    resolution = resolutions.pop() if len(resolutions) == 1 else None
+    return resolution if isinstance(resolution, int) else None
+
+
+def _title(runs: list[Path], series: list[FrontSeries]) -> str:
+    """Such as "64 networks on cifar10 within 400 M FLOPs"."""
+    num_networks = sum(len(one.trials) + len(one.anchors) for one in series)
+    title = f"{num_networks} network{'s' if num_networks != 1 else ''}"
+    sources = {str(read_settings(run).settings.get("data", "")) for run in runs}
+    if len(sources) == 1 and (source := Path(sources.pop()).name):
+        title += f" on {source}"
+    budgets = {one.budget for one in series}
+    if len(budgets) == 1 and (budget := budgets.pop()) is not None:
+        title += f" within {format_multiply_adds(budget)} FLOPs"
+    return title
+
+
+def _number_of(row: Mapping[str, Any], key: str, path: Path) -> float:
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RunError(f"{path}: {key} must be a number, got {value!r}")
+    return float(value)
+
+
+def _int_of(row: Mapping[str, Any], key: str, path: Path) -> int:
+    value = row.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RunError(f"{path}: {key} must be a whole number of at least 1, got {value!r}")
+    return value

@@ -1,0 +1,287 @@
+"""Where does a run keep what it learns, and when may it go on there?
+
+settings.json     what was asked, command and time of creation included
+environment.json  machine, versions, git commit and command line of every start
+ledger.jsonl      one line per finished evaluation
+trials.csv        the same as a table
+specs/            one file per emitted network
+plots/            figures
+report.json       the final result
+run.lock          who is writing
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self  # Any: a JSON value
+
+from effsearch.results.atomic import write_error, write_text_atomic
+from effsearch.results.environment import describe_environment
+from effsearch.results.json_files import read_json, write_json
+from effsearch.results.ledger import Ledger
+from effsearch.results.newest import link_newest
+from effsearch.results.run_files import (
+    ENVIRONMENT_FILE,
+    LEDGER_FILE,
+    LOCK_FILE,
+    PLOTS_FOLDER,
+    REPORT_FILE,
+    SCHEMA_VERSION,
+    SETTINGS_FILE,
+    SPECS_FOLDER,
+    TRIALS_FILE,
+    StoredSettings,
+    is_run,
+    read_report,
+    read_settings,
+)
+from effsearch.results.run_lock import RunLock, acquire_lock
+from effsearch.space.errors import RunError, UsageError
+
+_NOT_SET = object()
+
+
+class RunDir:
+    """A run directory owned by this process until `close`; made by `create_or_resume`."""
+
+    def __init__(self, path: Path, *, stored: StoredSettings, is_resumed: bool, lock: RunLock):
+        self.path = path
+        self.command = stored.command
+        self.created = stored.created
+        self.settings = stored.settings
+        self.is_resumed = is_resumed
+        self._lock = lock
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger is; open it with `open_ledger`."""
+        return self.path / LEDGER_FILE
+
+    @property
+    def trials_path(self) -> Path:
+        """Where the table of all evaluations goes."""
+        return self.path / TRIALS_FILE
+
+    @property
+    def plots_path(self) -> Path:
+        """The folder of figures, which the first `save_figure` makes."""
+        return self.path / PLOTS_FOLDER
+
+    def open_ledger(self) -> Ledger:
+        """The run's ledger, ready for appending; see `Ledger.open`."""
+        return Ledger.open(self.ledger_path)
+
+    def write_spec(self, name: str, text: str) -> Path:
+        """Write the text form of one network to `specs/`, replacing one of the same name.
+
+        Args:
+            name: For people, such as "efficientnet-b0 (phi -2.1)"; the file is named after it.
+            text: What `to_json` gave.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        path = self.path / SPECS_FOLDER / f"{file_name(name)}.json"
+        _make_folder(path.parent)
+        write_text_atomic(path, text if text.endswith("\n") else text + "\n")
+        return path
+
+    def write_result(self, result: Mapping[str, Any]) -> Path:
+        """Write the final result to `report.json`.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        path = self.path / REPORT_FILE
+        write_json(path, result)
+        return path
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The final result, None while there is none."""
+        return read_report(self.path)
+
+    def close(self) -> None:
+        """Let other processes in; closing twice is fine."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def create_or_resume(
+    path: Path | None,
+    *,
+    command: str,
+    settings: Mapping[str, Any],
+    free_settings: frozenset[str],
+    now: datetime,
+    runs_root: Path = Path("runs"),
+    command_line: Sequence[str] | None = None,
+) -> RunDir:
+    """A run directory ready for writing: a new one, or the one at `path` where it left off.
+
+    Args:
+        path: The user's `--run`, or None for a new `<runs_root>/<command>-<time>`.
+        command: The command that runs, such as "baseline".
+        settings: All settings after defaults, file and flags, as JSON; they may nest.
+        free_settings: Names (dotted where nested) of those that change no score and may differ.
+        now: The present, with its time zone; names the directory.
+        runs_root: Where new runs and the `latest` links go.
+        command_line: For the record, by default this process's own.
+
+    Raises:
+        UsageError: `path` holds something else, or a run with other settings.
+        RunError: Another process owns it, or it cannot be written; nothing half-written stays behind.
+    """
+    assert now.tzinfo is not None, "now must carry its time zone"
+    stored = StoredSettings(command=command, created=now.astimezone(UTC), settings=_as_json(settings))
+    if path is not None:
+        _refuse_foreign(path)
+    made: list[Path] = []
+    lock: RunLock | None = None
+    is_resumed = False
+    try:
+        run = _make_dated_folder(runs_root, stored, now, made) if path is None else path
+        _make_folder(run, made)
+        lock = acquire_lock(run / LOCK_FILE)
+        is_resumed = is_run(run)
+        if is_resumed:
+            stored = _resumed_settings(run, stored, free_settings)
+        else:
+            write_json(run / SETTINGS_FILE, stored.to_json())
+        _add_start(run, now, command_line)
+    except BaseException:
+        if lock is not None:
+            if not is_resumed:
+                _remove_files(run / name for name in (SETTINGS_FILE, ENVIRONMENT_FILE, LOCK_FILE))
+            lock.release()
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):  # not empty: somebody else is in it
+                folder.rmdir()
+        raise
+    link_newest(run, command=command, runs_root=runs_root)
+    return RunDir(run, stored=stored, is_resumed=is_resumed, lock=lock)
+
+
+def file_name(name: str) -> str:
+    """A file name for a network's name: "efficientnet-b0 (phi -2.1)" gives "efficientnet-b0-phi--2.1"."""
+    text = re.sub(r"[^A-Za-z0-9._-]", "", re.sub(r"[\s/]+", "-", name.strip())).lstrip(".")
+    assert text, f"no file can be named after {name!r}"
+    return text
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    # Through text and back: tuples become lists, so that stored and given settings compare as equals.
+    plain = json.loads(json.dumps(dict(settings), allow_nan=False))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a file, or a folder with something in it that no run has put there."""
+    try:
+        # Hidden files (.gitkeep, .DS_Store, a temporary file of ours) do not make a folder somebody's.
+        names = {name for name in os.listdir(path) if not name.startswith(".")}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise UsageError(f"{path} is not a directory; give another --run") from error
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    if names - {LOCK_FILE} and not is_run(path):
+        raise UsageError(
+            f"{path} holds files but no {SETTINGS_FILE}, so it is no run; "
+            "give --run a new or an empty directory"
+        )
+
+
+def _make_dated_folder(runs_root: Path, stored: StoredSettings, now: datetime, made: list[Path]) -> Path:
+    name = f"{stored.command}-{now:%Y%m%d-%H%M%S}"
+    _make_folder(runs_root, made)
+    for number in range(1, 1000):
+        path = runs_root / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise write_error(path, error) from error
+        made.append(path)
+        return path
+    raise RunError(f"cannot write {runs_root / name}: 999 runs have that name")
+
+
+def _make_folder(path: Path, made: list[Path] | None = None) -> None:
+    """Make a folder and its parents, noting those made."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise write_error(folder, error) from error
+        if made is not None:
+            made.append(folder)
+
+
+def _resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset[str]) -> StoredSettings:
+    """The settings to go on with: as given, created when the run was."""
+    stored = read_settings(run)
+    if stored.command != given.command:
+        raise UsageError(f"{run} holds a {stored.command} run, not a {given.command} run; give another --run")
+    before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
+    differences = [
+        f"{name} was {_shown(before.get(name, _NOT_SET))}, now {_shown(now.get(name, _NOT_SET))}"
+        for name in [*now, *(name for name in before if name not in now)]
+        if before.get(name, _NOT_SET) != now.get(name, _NOT_SET) and not _is_free(name, free_settings)
+    ]
+    if differences:
+        raise UsageError(
+            f"{run} was started with other settings: {'; '.join(differences)}; "
+            "give another --run or the stored settings"
+        )
+    resumed = StoredSettings(command=stored.command, created=stored.created, settings=given.settings)
+    if resumed != stored:
+        write_json(run / SETTINGS_FILE, resumed.to_json())
+    return resumed
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: object) -> str:
+    if value is _NOT_SET:
+        return "not set"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _is_free(name: str, free_settings: frozenset[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:end]) in free_settings for end in range(1, len(parts) + 1))
+
+
+def _add_start(run: Path, now: datetime, command_line: Sequence[str] | None) -> None:
+    path = run / ENVIRONMENT_FILE
+    starts = read_json(path).get("starts", []) if path.exists() else []
+    starts.append(describe_environment(now=now, command_line=command_line))
+    write_json(path, {"schema_version": SCHEMA_VERSION, "starts": starts})
+
+
+def _remove_files(paths: Iterator[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

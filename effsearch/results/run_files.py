@@ -1,0 +1,87 @@
+"""What lies where in a run directory, and how does a reader get at it?
+
+Reading needs no lock: every file is replaced whole, and the ledger is read up to its last whole line.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any  # a JSON value
+
+from effsearch.results.json_files import read_json
+from effsearch.space.errors import RunError, UsageError
+
+SCHEMA_VERSION = 1
+
+SETTINGS_FILE = "settings.json"
+ENVIRONMENT_FILE = "environment.json"
+LEDGER_FILE = "ledger.jsonl"
+TRIALS_FILE = "trials.csv"
+REPORT_FILE = "report.json"
+LOCK_FILE = "run.lock"
+SPECS_FOLDER = "specs"
+PLOTS_FOLDER = "plots"
+FAMILY_FILE = "family/family.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSettings:
+    """What a run was asked for, as its `settings.json` holds it."""
+
+    command: str
+    created: datetime  # in UTC
+    settings: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `settings.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "command": self.command,
+            "created": self.created.isoformat(),
+            "settings": dict(self.settings),
+        }
+
+
+def is_run(run: Path) -> bool:
+    """Whether a directory holds a run."""
+    return (run / SETTINGS_FILE).is_file()
+
+
+def read_settings(run: Path) -> StoredSettings:
+    """The settings that a run was started with.
+
+    Raises:
+        UsageError: There is no run at `run`.
+        RunError: Its settings cannot be read.
+    """
+    path = run / SETTINGS_FILE
+    if not is_run(run):
+        raise UsageError(f"no run at {run}: there is no {SETTINGS_FILE} in it")
+    content = read_json(path)
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise RunError(
+            f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; "
+            "use a newer one"
+        )
+    command, created, settings = (content.get(key) for key in ("command", "created", "settings"))
+    if not (isinstance(command, str) and isinstance(created, str) and isinstance(settings, dict)):
+        raise RunError(f"{path} must hold command, created and settings")
+    try:
+        moment = datetime.fromisoformat(created)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+    except ValueError as error:
+        raise RunError(f"{path}: created must be an ISO 8601 time with its zone, got {created!r}") from error
+    return StoredSettings(command=command, created=moment, settings=settings)
+
+
+def read_report(run: Path) -> dict[str, Any] | None:
+    """The final result of a run, None while there is none.
+
+    Raises:
+        RunError: The report cannot be read.
+    """
+    path = run / REPORT_FILE
+    return read_json(path) if path.exists() else None

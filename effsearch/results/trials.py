@@ -1,0 +1,74 @@
+"""What does the ledger look like as a table?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effsearch.results.atomic import write_text_atomic
+from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.results.user_names import USER_NAMES, to_user_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = (
+    "kind",
+    "name",
+    "val_accuracy",
+    "val_loss",
+    "multiply_adds",
+    "parameters",
+    "activations",
+    "train_seconds",
+    "seed",
+    "replicate",
+    "failure",
+    "time",
+    "network_hash",
+)
+
+
+def trials_frame(entries: Sequence[LedgerEntry]) -> pd.DataFrame:
+    """One row per entry, oldest first, columns named as users know them.
+
+    Fidelity, point of the space and coefficients are spread over columns (`fidelity.images`,
+    `stage3.kernel_size`, `alpha`), empty where an entry has none. Whole numbers stay whole beside empty
+    cells.
+    """
+    import pandas as pd
+
+    rows = [_row(entry) for entry in entries]
+    names: list[str] = [USER_NAMES.get(name, name) for name in _COLUMNS]
+    names += [name for name in dict.fromkeys(key for row in rows for key in row) if name not in names]
+    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
+
+
+def write_trials(path: Path, entries: Sequence[LedgerEntry]) -> None:
+    """Write the table as CSV, atomically.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    write_text_atomic(path, trials_frame(entries).to_csv(index=False, lineterminator="\n"))
+
+
+def _row(entry: LedgerEntry) -> dict[str, Any]:  # Any: cells of several types
+    row = to_user_names({name: getattr(entry, name) for name in _COLUMNS})
+    row |= {f"fidelity.{name}": value for name, value in to_user_names(entry.fidelity).items()}
+    row |= entry.coefficients
+    return row | dict(entry.point)
+
+
+def _column(cells: list[Any]) -> pd.Series[Any]:  # Any: cells of several types
+    import pandas as pd
+
+    present = [cell for cell in cells if cell is not None]
+    is_whole = bool(present) and all(isinstance(cell, int) and not isinstance(cell, bool) for cell in present)
+    # Seeds may need all 64 bits, so an integer column holds Python's own where pandas' would overflow.
+    if is_whole and max(abs(cell) for cell in present) < 2**63:
+        return pd.Series(cells, dtype="Int64")
+    if present and all(isinstance(cell, float) for cell in present):
+        return pd.Series(cells, dtype="float64")
+    return pd.Series(cells, dtype="object")

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from effsearch.proxy_train.data import cache
+from effsearch.proxy_train.data.cache import (
+    check_free_space,
+    default_cache_dir,
+)
+from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
+from effsearch.proxy_train.data.folder import open_folder
+from effsearch.proxy_train.data.listing import Source
+from effsearch.space.errors import DataError, RunError
+
+
+def unreadable(source: Source) -> Source:
+    """The same source whose images cannot be read, so that only the cache can give them."""
+
+    def read(*_: object) -> None:
+        raise AssertionError("the images were read again")
+
+    return replace(source, read=read)  # type: ignore[arg-type]  # it gives nothing
+
+
+@pytest.fixture
+def pets(make_image_folder: Callable[..., Path]) -> Path:
+    return make_image_folder({"cat": 20, "dog": 20})
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EFFSEARCH_CACHE", "~/elsewhere")
+    assert default_cache_dir() == Path.home() / "elsewhere"
+    monkeypatch.delenv("EFFSEARCH_CACHE")
+    assert default_cache_dir() == Path.home() / ".cache" / "effsearch"
+
+
+def test_images_are_decoded_once(pets: Path, tmp_path: Path) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    again = load_source(unreadable(open_folder(pets)), resolution=8, cache_dir=tmp_path / "cache")
+    assert again.fingerprint == first.fingerprint
+    np.testing.assert_array_equal(again.train.images, first.train.images)
+
+
+def test_a_changed_file_or_resolution_is_decoded_anew(pets: Path, tmp_path: Path) -> None:
+    cache_dir = tmp_path / "cache"
+    first = load_images(str(pets), resolution=8, cache_dir=cache_dir)
+    assert load_images(str(pets), resolution=9, cache_dir=cache_dir).handle != first.handle
+    Image.new("RGB", (12, 12), "red").save(pets / "cat/000.png")
+    changed = load_images(str(pets), resolution=8, cache_dir=cache_dir)
+    assert changed.handle != first.handle
+    assert changed.fingerprint != first.fingerprint
+
+
+def test_a_new_decoder_decodes_anew(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path)
+    monkeypatch.setattr(cache, "DECODER_VERSION", 999)
+    assert load_images(str(pets), resolution=8, cache_dir=tmp_path).handle != first.handle
+
+
+def test_another_seed_is_arranged_from_the_decoded_images(pets: Path, tmp_path: Path) -> None:
+    load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=0)
+    arranged = load_source(unreadable(open_folder(pets)), resolution=8, cache_dir=tmp_path / "a", seed=1)
+    fresh = load_images(str(pets), resolution=8, cache_dir=tmp_path / "b", seed=1)
+    assert arranged.fingerprint == fresh.fingerprint
+    np.testing.assert_array_equal(arranged.train.images, fresh.train.images)
+    np.testing.assert_array_equal(arranged.val.images, fresh.val.images)
+
+
+def test_a_damaged_neighbour_is_not_used(pets: Path, tmp_path: Path) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=0)
+    (first.handle / "rows.npz").write_bytes(b"PK damaged")
+    second = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=1)
+    fresh = load_images(str(pets), resolution=8, cache_dir=tmp_path / "b", seed=1)
+    assert second.fingerprint == fresh.fingerprint
+
+
+def test_the_size_is_announced_before_decoding(pets: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    told: list[tuple[str, int, int]] = []
+    load_images(
+        str(pets),
+        resolution=200,
+        cache_dir=tmp_path / "cache",
+        report=lines.append,
+        progress=lambda *now: told.append(now),
+    )
+    assert len(lines) == 1
+    assert lines[0].startswith(f"decoding 40 images at 200 px: 5 MB in {tmp_path / 'cache'}")
+    assert told[-1] == ("decode", 40, 40)
+
+
+def test_a_disk_too_small_is_noticed_first(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")  # as shutil makes it
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10**6))
+    check_free_space(tmp_path, 10**6)
+    with pytest.raises(RunError, match=r"decoded images need 5 MB and .* has 1 MB free; make room"):
+        load_images(str(pets), resolution=200, cache_dir=tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(pets: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match=r"cannot write the image cache .*; set EFFSEARCH_CACHE elsewhere"):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "file")
+
+
+def test_a_disk_that_fills_up_is_one_line(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    with pytest.raises(RunError, match=r"cannot write the image cache .*: No space left on device"):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_corrupt_image_is_named_and_leaves_nothing(pets: Path, tmp_path: Path) -> None:
+    (pets / "cat/003.png").write_bytes((pets / "cat/003.png").read_bytes()[:80])
+    (pets / "dog/001.png").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"pets: 2 of 40 images cannot be read, first cat/003.png: \w+"
+    ) as caught:
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_an_interrupted_build_leaves_nothing(pets: Path, tmp_path: Path) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", progress=interrupt)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert len(load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache").train) == 32
+
+
+def test_of_two_builders_the_slower_takes_the_folder_of_the_faster(pets: Path, tmp_path: Path) -> None:
+    cache_dir = tmp_path / "cache"
+    source = open_folder(pets)
+    barrier = threading.Barrier(2)
+    found: list[ImageData] = []
+
+    def slow_read(*arguments: object) -> object:
+        barrier.wait(timeout=10)
+        return source.read(*arguments)  # type: ignore[arg-type]  # passed on as they came
+
+    def build() -> None:
+        slow = replace(source, read=slow_read)  # type: ignore[arg-type]  # an iterator all the same
+        found.append(load_source(slow, resolution=8, cache_dir=cache_dir))
+
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2
+    assert found[0].fingerprint == found[1].fingerprint
+    assert len(list(cache_dir.rglob("images.npy"))) == 1
+    assert not list(cache_dir.rglob("*.part"))
+
+
+def test_what_a_killed_build_left_is_removed_a_day_later(pets: Path, tmp_path: Path) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    old, young = (first.handle.parent / name for name in (".old.part", ".young.part"))
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (0, 0))
+    load_images(str(pets), resolution=9, cache_dir=tmp_path / "cache")
+    assert not old.exists()
+    assert young.exists()

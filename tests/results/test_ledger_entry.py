@@ -1,0 +1,106 @@
+import json
+from typing import Any
+
+import pytest
+
+from effsearch.results.ledger_entry import from_record, score_key, to_line
+
+from .conftest import MakeEntry
+
+
+def test_an_entry_round_trips_exactly_through_its_line(make_entry: MakeEntry) -> None:
+    entry = make_entry(name="Ünï\n$code$", coefficients={"alpha": 1.2, "beta": 1.1, "gamma": 1.15})
+    line = to_line(entry)
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    assert from_record(json.loads(line)) == entry
+
+
+def test_a_failure_round_trips(make_entry: MakeEntry) -> None:
+    entry = make_entry(failure="loss became NaN in epoch 1")
+    assert from_record(json.loads(to_line(entry))) == entry
+    assert not entry.has_succeeded
+
+
+def test_the_keys_in_the_file_are_those_users_know(make_entry: MakeEntry) -> None:
+    record = json.loads(to_line(make_entry()))
+    assert record["schema_version"] == 1
+    assert record["params"] == 5_288_548
+    assert record["accuracy"] == 0.1 + 0.2
+    assert record["seconds"] == 12.5
+    assert record["fidelity"]["images"] == 5000
+    assert record["point"]["stage3.kernel_size"] == 5
+    assert not {"parameters", "val_accuracy", "train_seconds"} & set(record)
+
+
+def test_the_key_ignores_how_a_number_is_written_and_in_what_order(make_entry: MakeEntry) -> None:
+    entry = make_entry(fidelity={"width": 1, "num_images": 5000})
+    key = score_key(
+        "a1b2",
+        data_fingerprint="data-1",
+        settings_hash="settings-1",
+        fidelity={"num_images": 5000.0, "width": 1.0},
+        seed=2**63 + 11,
+    )
+    assert entry.key == key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network_hash": "other"},
+        {"data_fingerprint": "other"},
+        {"settings_hash": "other"},
+        {"fidelity": {"num_images": 1}},
+        {"seed": 1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_a_score_depends_on_changes_the_key(make_entry: MakeEntry, change: dict[str, Any]) -> None:
+    assert make_entry(**change).key != make_entry().key
+
+
+def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -> None:
+    assert make_entry(name="x", kind="confirm", replicate=3, time="t", point={}).key == make_entry().key
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "guess"}, "kind must be one of trial, confirm, anchor, coefficient, final, got 'guess'"),
+        ({"parameters": 1.5}, "parameters must be a whole number of at least 0, got 1.5"),
+        ({"multiply_adds": -1}, "multiply_adds must be a whole number"),
+        ({"seed": True}, "seed must be a whole number"),
+        ({"point": [1]}, "point must be a mapping"),
+        ({"fidelity": {"width": "1"}}, "fidelity: width must be a finite number, got '1'"),
+        ({"failure": "out of memory", "val_accuracy": 0.5}, "a failure has no accuracy"),
+        ({"val_accuracy": None}, "got neither"),
+        ({"val_accuracy": 51.3}, r"val_accuracy must be in \[0, 1\], got 51.3"),
+        ({"val_accuracy": float("nan")}, r"val_accuracy must be in \[0, 1\], got nan"),
+        ({"val_loss": float("inf")}, "val_loss must be finite"),
+        ({"train_seconds": -1.0}, "train_seconds must be finite and at least 0"),
+    ],
+)
+def test_an_entry_that_does_not_hold_is_refused(
+    make_entry: MakeEntry, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_entry(**changes)
+
+
+def _without(record: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != key}
+
+
+def test_a_record_that_is_no_entry_is_refused(make_entry: MakeEntry) -> None:
+    record = json.loads(to_line(make_entry()))
+    with pytest.raises(ValueError, match="must be a JSON object, got list"):
+        from_record([record])
+    with pytest.raises(ValueError, match="schema_version 2 cannot be read, this effsearch knows 1"):
+        from_record(record | {"schema_version": 2})
+    with pytest.raises(ValueError, match="lacks params"):
+        from_record(_without(record, "params"))
+    with pytest.raises(ValueError, match="has unknown keys extra"):
+        from_record(record | {"extra": 1})
+    with pytest.raises(ValueError, match="holds a value of the wrong type"):
+        from_record(record | {"accuracy": "0.5"})
