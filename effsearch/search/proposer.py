@@ -101,9 +101,7 @@ class Proposer:
                     return proposal
         if self.space.size <= SMALL_SPACE:
             points = all_points(self.space)
-            costs = screen(
-                self.space, points, resolution=self._resolution, num_classes=self._num_classes
-            )
+            costs = screen(self.space, points, resolution=self._resolution, num_classes=self._num_classes)
             for row in self._rng.permutation(points[costs.inside(self._budget)]):
                 proposal = self._enqueued(tuple(int(index) for index in row))
                 if proposal:

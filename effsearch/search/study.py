@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._base import BaseJournalFileLock  # the base class of its public locks
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from effsearch.space.search_space import Label, SearchSpace
@@ -29,10 +28,7 @@ NETWORK_ATTRIBUTE = "network"  # user attribute with the canonical hash
 
 def distributions_of(space: SearchSpace) -> dict[str, CategoricalDistribution]:
     """Give each dimension of a space as an Optuna distribution."""
-    return {
-        dimension.name: CategoricalDistribution(dimension.labels)
-        for dimension in space.dimensions
-    }
+    return {dimension.name: CategoricalDistribution(dimension.labels) for dimension in space.dimensions}
 
 
 def memory_study(*, seed: int, num_startup: int) -> optuna.Study:
@@ -82,10 +78,11 @@ class JournalStudy:
             self._networks.add(network)
 
 
-class _FileLock(BaseJournalFileLock):
+class _FileLock(JournalFileOpenLock):
     """An flock on a file beside the journal: the kernel frees it when its holder dies."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self._path = path.with_name(path.name + ".lock")
         self._file: BufferedRandom | None = None
 

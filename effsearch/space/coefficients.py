@@ -38,7 +38,7 @@ class ScalingCoefficients:
 
     @property
     def product(self) -> Fraction:
-        """alpha * beta^2 * gamma^2, exact for the decimals as they are written."""
+        """Alpha * beta^2 * gamma^2, exact for the decimals as they are written."""
         alpha, beta, gamma = (Fraction(repr(value)) for value in (self.alpha, self.beta, self.gamma))
         return alpha * beta**2 * gamma**2
 

@@ -107,6 +107,7 @@ def _construct(node: yaml.Node, path: Path, lines: dict[Path, int], source: str)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, index), lines, source) for index, item in enumerate(node.value)]
+    assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, line, source)
 
 

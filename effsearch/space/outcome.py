@@ -43,7 +43,7 @@ class ProxyResult:
     num_images_seen: int
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not an error
     """A candidate could not be trained: a recorded outcome with its reason, not the end of the search."""
 
 

@@ -49,7 +49,7 @@ class Costs:
     def shares(self, budget: Budget) -> NDArray[np.float64]:
         """Give for each network the largest share of a bound that it uses."""
         shares = [getattr(self, name) / limit for name, limit in budget.limits().items()]
-        return np.max(np.stack(shares), axis=0)
+        return np.asarray(np.max(np.stack(shares), axis=0), dtype=np.float64)
 
 
 def sample_points(space: SearchSpace, num_points: int, *, rng: np.random.Generator) -> IntArray:

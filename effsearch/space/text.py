@@ -76,8 +76,8 @@ def from_yaml(text: str, *, source: str = "spec") -> ModelSpec:
 def from_document(document: Document, path: Path = ()) -> ModelSpec:
     """Read the spec at `path` of a parsed text."""
     value = document.value
-    for part in path:
-        value = value[part]
+    for step in path:
+        value = value[step]
     names = [field.name for field in dataclasses.fields(ModelSpec)]
     mapping = dict(document.mapping(path, value, ["schema_version", *names]))
     check_schema_version(document, path, mapping.pop("schema_version", None))
@@ -90,11 +90,12 @@ def from_document(document: Document, path: Path = ()) -> ModelSpec:
         _read_stage(document, (*path, "stages", index), stage)
         for index, stage in enumerate(mapping["stages"])
     )
-    for name, part in (("stem", StemSpec), ("head", HeadSpec)):
-        if name in mapping:
+    parts: tuple[tuple[str, type[StemSpec | HeadSpec]], ...] = (("stem", StemSpec), ("head", HeadSpec))
+    for part_name, part in parts:
+        if part_name in mapping:
             fields = [field.name for field in dataclasses.fields(part)]
-            values = document.mapping((*path, name), mapping[name], fields)
-            mapping[name] = construct(document, (*path, name), part, values)
+            values = document.mapping((*path, part_name), mapping[part_name], fields)
+            mapping[part_name] = construct(document, (*path, part_name), part, values)
     spec: ModelSpec = construct(document, path, ModelSpec, mapping)
     return spec
 

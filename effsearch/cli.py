@@ -1,0 +1,360 @@
+"""The command line: parse, call, print, exit code.
+
+Results go to stdout, progress and errors to stderr. torch, optuna, pandas and matplotlib load inside the commands
+that use them, so that `--help` answers at once.
+"""
+
+import json
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from effsearch import __version__
+from effsearch.commands.config import read_config
+from effsearch.space.errors import EffsearchError
+
+app = typer.Typer(
+    name="effsearch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Find an efficient image network for your data and your compute, then a whole family of it.",
+)
+
+RUNS_ROOT = Path("runs")
+
+
+class Objective(StrEnum):
+    """What a search maximises."""
+
+    accuracy = "accuracy"
+    reward = "reward"
+
+
+class Method(StrEnum):
+    """How coefficients are searched."""
+
+    grid = "grid"
+    random = "random"
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"effsearch {__version__}")
+        raise typer.Exit
+
+
+def _load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make a settings file the defaults of a command's options; flags still win."""
+    if path is not None:
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        context.default_map = read_config(path, known) | (context.default_map or {})
+    return path
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="YAML file of options, such as 'trials: 60'.", callback=_load_config, is_eager=True
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Workers = Annotated[int | None, typer.Option(help="Trainings side by side; default: one for each core.")]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="Run directory; the same command on the same one goes on.")
+]
+Classes = Annotated[int | None, typer.Option(help="Classes to count with; default: the data's.")]
+ProxyPixels = Annotated[
+    int | None, typer.Option(help="Pixels the proxy trains at; default: the images' own size, at most 64.")
+]
+MinMap = Annotated[
+    int | None, typer.Option(help="Least side of the last map; strides come off the front for it.")
+]
+Images = Annotated[int | None, typer.Option(help="Training images of one proxy training.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of one proxy training.")]
+ProxyWidth = Annotated[float | None, typer.Option(help="Width multiplier of the proxy's networks.")]
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\n"
+    "effsearch baseline --budget 400M-FLOPs\n\n"
+    "effsearch baseline --budget 400M-FLOPs --data photos/ --minutes 60 --run runs/photos\n\n"
+    "effsearch baseline --budget 60M-FLOPs --max-params 2M --space nas-bench-macro --data cifar10 --trials 50"
+)
+def baseline(
+    budget: Annotated[
+        str | None, typer.Option(help="400M-FLOPs, 400M-MACs, 0.4G-FLOPs, 5.3M-params.")
+    ] = None,
+    max_params: Annotated[str | None, typer.Option(help="Further bound, such as 5.3M.")] = None,
+    max_activations: Annotated[str | None, typer.Option(help="Further bound, such as 7M.")] = None,
+    space: Annotated[str, typer.Option(help="Shipped search space, or a YAML file of one.")] = "mbconv",
+    data: Annotated[
+        str, typer.Option(help="synthetic, cifar10, an image folder or an archive.")
+    ] = "synthetic",
+    trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Pixels at which the budget is counted; default: the space's, else 224."),
+    ] = None,
+    classes: Classes = None,
+    objective: Annotated[Objective, typer.Option(help="What is maximised.")] = Objective.accuracy,
+    reward_exponent: Annotated[
+        float, typer.Option("-w", "--reward-exponent", help="w of the reward.")
+    ] = -0.07,
+    finalists: Annotated[int, typer.Option(help="Best networks that are trained again.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Trainings of each of them, the first included.")] = 3,
+    seed: Seed = 0,
+    workers: Workers = None,
+    proxy_resolution: ProxyPixels = None,
+    min_map: MinMap = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    proxy_width: ProxyWidth = None,
+    run: Run = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")
+    ] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find the best network inside a budget."""
+    from effsearch.commands.baseline import BaselineOptions, run_baseline
+    from effsearch.commands.proxy import ProxyOptions
+    from effsearch.commands.tables import print_baseline, print_plan
+    from effsearch.commands.watching import Watcher
+    from effsearch.search.baseline import SearchSettings
+
+    has_budget = budget is not None or max_params is not None or max_activations is not None
+    options = BaselineOptions(
+        budget=budget if has_budget else "400M-FLOPs",
+        max_params=max_params,
+        max_activations=max_activations,
+        space=space,
+        resolution=resolution,
+        num_classes=classes,
+        search=SearchSettings(
+            num_trials=trials,
+            minutes=10.0 if trials is None and minutes is None else minutes,
+            seed=seed,
+            objective=objective.value,
+            reward_exponent=reward_exponent,
+            num_finalists=finalists,
+            num_seeds=seeds,
+        ),
+        proxy=ProxyOptions(
+            data=data,
+            min_map=min_map,
+            proxy_resolution=proxy_resolution,
+            num_images=images,
+            num_epochs=epochs,
+            width=proxy_width,
+            seed=seed,
+        ),
+        num_workers=workers,
+        run=run,
+        runs_root=RUNS_ROOT,
+        is_dry_run=dry_run,
+    )
+    with Watcher() as watcher:
+        report = run_baseline(options, watcher)
+    _print(report, as_json, print_plan if dry_run else print_baseline)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\n"
+    "effsearch scale --phi 1..7\n\n"
+    "effsearch scale --base efficientnet-b0 --coefficients 1.2,1.1,1.15 --phi 1..7\n\n"
+    "effsearch scale --base runs/photos --search random --minutes 30 --phi 0.5,1,2"
+)
+def scale(
+    phi: Annotated[str, typer.Option(help="1..7, or a list such as 0.5,1,1.5.")] = "1..7",
+    base: Annotated[
+        str | None, typer.Option(help="Run, spec file or preset; default: the newest baseline run.")
+    ] = None,
+    coefficients: Annotated[
+        str | None, typer.Option(help="alpha,beta,gamma such as 1.2,1.1,1.15; nothing is searched then.")
+    ] = None,
+    search: Annotated[Method, typer.Option(help="How the coefficients are searched.")] = Method.grid,
+    grid_step: Annotated[float, typer.Option(help="Step of the grid.")] = 0.05,
+    tolerance: Annotated[
+        float, typer.Option(help="How far alpha * beta^2 * gamma^2 may be from 2, strictly.")
+    ] = 0.1,
+    data: Annotated[
+        str | None, typer.Option(help="Images to search on; default: the base run's, else synthetic.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each of the best, the first included.")] = 3,
+    resolution: Annotated[int | None, typer.Option(help="Pixels of the base; default: its own.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes; default: the base's.")] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    proxy_resolution: ProxyPixels = None,
+    min_map: MinMap = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    proxy_width: ProxyWidth = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the family; default: RUN/family.")] = None,
+    run: Run = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find compound coefficients for a network, and write the scaled family."""
+    from effsearch.commands.inputs import parse_phis
+    from effsearch.commands.scale import ScaleOptions, run_scale
+    from effsearch.commands.tables import print_family
+    from effsearch.commands.watching import Watcher
+
+    phis = parse_phis(phi)
+    settings: Any = None
+    proxy_options: Any = None
+    if coefficients is None:
+        from effsearch.commands.proxy import ProxyOptions
+        from effsearch.search.coefficient_search import CoefficientSettings
+
+        settings = CoefficientSettings(
+            method=search.value,
+            grid_step=grid_step,
+            tolerance=tolerance,
+            num_trials=trials,
+            minutes=10.0 if trials is None and minutes is None else minutes,
+            seed=seed,
+            num_seeds=seeds,
+        )
+        proxy_options = ProxyOptions(
+            data=data or "",
+            min_map=min_map,
+            proxy_resolution=proxy_resolution,
+            num_images=images,
+            num_epochs=epochs,
+            width=proxy_width,
+            seed=seed,
+        )
+    options = ScaleOptions(
+        base=base,
+        phis=phis,
+        coefficients=coefficients,
+        tolerance=tolerance,
+        out=out,
+        num_classes=classes,
+        resolution=resolution,
+        run=run,
+        runs_root=RUNS_ROOT,
+        num_workers=workers,
+        search=settings,
+        proxy=proxy_options,
+    )
+    with Watcher() as watcher:
+        report = run_scale(options, watcher)
+    _print(report, as_json, print_family)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\neffsearch plot\n\neffsearch plot runs/photos runs/b --out front.svg"
+)
+def plot(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Runs; default: the newest baseline run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .png, .svg or .pdf; default: plots/front.png of the run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw accuracy against FLOPs, with the Pareto front and the scaled family."""
+    from effsearch.commands.plot import run_plot
+
+    path = run_plot(runs or [], out=out, runs_root=RUNS_ROOT)
+    print(json.dumps({"out": str(path)}) if as_json else path)
+
+
+@app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")
+def profile(
+    network: Annotated[str, typer.Argument(help="Preset or spec file.")],
+    resolution: Annotated[int | None, typer.Option(help="Pixels; default: the network's own.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes; default: the network's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count what a network costs, and compare with fvcore and torch."""
+    from effsearch.commands.profile import profile_network
+    from effsearch.commands.tables import print_profile
+
+    _print(profile_network(network, resolution=resolution, num_classes=classes), as_json, print_profile)
+
+
+@app.command()
+def spaces(as_json: Json = False) -> None:
+    """List the search spaces that come with effsearch."""
+    from effsearch.commands.listings import describe_spaces
+    from effsearch.commands.tables import print_listing
+
+    _print(describe_spaces(), as_json, print_listing)
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """List the known networks that come with effsearch."""
+    from effsearch.commands.listings import describe_presets
+    from effsearch.commands.tables import print_listing
+
+    _print(describe_presets(), as_json, print_listing)
+
+
+def _print(report: Any, as_json: bool, print_for_people: Any) -> None:
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_for_people(report)
+
+
+def _end_by_signal(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr."""
+    signal.signal(signal.SIGTERM, _end_by_signal)
+    command = typer.main.get_command(app)
+    try:
+        sys.exit(command.main(standalone_mode=False) or 0)
+    except EffsearchError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command with the same --run goes on", 130)
+    except BrokenPipeError:  # the reader of stdout has left, as `head` does
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # what the command line parser could not read
+            _fail(error.format_message(), 2)
+        if type(error).__name__ == "Abort":  # Ctrl-C, as the command line parser passes it on
+            _fail("stopped; the same command with the same --run goes on", 130)
+        _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    print(f"effsearch: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

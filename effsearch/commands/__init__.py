@@ -1,0 +1,1 @@
+"""What each command does: the rooms put together, with files, clocks and devices handed in here."""

@@ -1,0 +1,137 @@
+"""What do the names and files mean that a user gives?"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from effsearch.space.errors import RunError, SpecError, UsageError
+from effsearch.space.presets import load_preset, preset_names
+from effsearch.space.search_space import SearchSpace
+from effsearch.space.shipped_spaces import load_shipped_space, shipped_space_names
+from effsearch.space.space_text import space_from_yaml
+from effsearch.space.spec import ModelSpec
+from effsearch.space.text import from_json, from_yaml
+
+SUFFIXES = (".json", ".yaml", ".yml")
+MAX_PHIS = 64
+MAX_FILE_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A network to start from, and the run it comes from if it does."""
+
+    name: str
+    spec: ModelSpec
+    run: Path | None
+
+
+def read_spec(name: str) -> tuple[str, ModelSpec]:
+    """Give the network that a preset's name or a spec file's path stands for, with a short name.
+
+    Raises:
+        SpecError: It is neither, or the file does not describe a network.
+    """
+    path = Path(name)
+    if name in preset_names():
+        return name, load_preset(name)
+    if path.suffix not in SUFFIXES and not path.exists():
+        load_preset(name)  # raises, and names the nearest preset
+    text = read_text(path, what="spec file")
+    reader = from_json if path.suffix == ".json" else from_yaml
+    return path.stem, reader(text, source=str(path))
+
+
+def read_space(name: str) -> SearchSpace:
+    """Give the search space that a shipped name or a file's path stands for.
+
+    Raises:
+        SpecError: It is neither, or the file does not describe a space.
+    """
+    path = Path(name)
+    if name in shipped_space_names() or (path.suffix not in SUFFIXES and not path.exists()):
+        return load_shipped_space(name)
+    return space_from_yaml(read_text(path, what="space file"), source=str(path))
+
+
+def read_base(base: str | None, *, runs_root: Path) -> Base:
+    """Give the base of a family: a run's best network, a spec file or a preset; by default the newest run's.
+
+    Raises:
+        UsageError: There is no run, or it has not come to a result.
+    """
+    from effsearch.results.newest import newest_run
+    from effsearch.results.run_files import REPORT_FILE, is_run, read_report
+
+    if base is None:
+        newest = newest_run("baseline", runs_root, having=REPORT_FILE)
+        if newest is None:
+            raise UsageError(
+                f"no finished baseline run in {runs_root}: run effsearch baseline first, or give --base "
+                "RUN, a spec file or a preset"
+            )
+        base = str(newest)
+    path = Path(base)
+    if not path.is_dir():
+        name, spec = read_spec(base)
+        return Base(name, spec, None)
+    if not is_run(path):
+        raise UsageError(f"no run at {base}: give a run directory, a spec file or a preset")
+    report = read_report(path)
+    if report is None or "best" not in report:
+        raise UsageError(f"the run at {base} has no result yet; let it finish with effsearch baseline --run")
+    spec_path = path / "specs" / "best.json"
+    return Base(
+        path.resolve().name, from_json(read_text(spec_path, what="spec file"), source=str(spec_path)), path
+    )
+
+
+def read_text(path: Path, *, what: str) -> str:
+    """Read a small text file.
+
+    Raises:
+        SpecError: It is not there, not text or too large.
+        RunError: It cannot be read.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SpecError(f"{path} is too large for a {what}: {path.stat().st_size:,} bytes")
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise SpecError(f"no {what} at {path}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path} is not a text file, so it is no {what}") from None
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from None
+
+
+def parse_phis(text: str) -> list[float]:
+    """Read "1..7" or "0.5,1,1.5", ascending and without repeats.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    try:
+        if match := re.fullmatch(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*", text):
+            first, last = int(match[1]), int(match[2])
+            if first > last:
+                raise UsageError(f"--phi {text} runs backwards: write {last}..{first}")
+            if last - first >= MAX_PHIS:
+                raise UsageError(f"--phi {text} asks for more than {MAX_PHIS} networks")
+            phis = [float(phi) for phi in range(first, last + 1)]
+        else:
+            phis = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"cannot read --phi {text!r}: write 1..7 or 0.5,1,1.5") from None
+    if any(later <= earlier for earlier, later in zip(phis, phis[1:], strict=False)):
+        raise UsageError(f"--phi {text} must ascend without repeats")
+    if len(phis) > MAX_PHIS or any(not -20 <= phi <= 20 for phi in phis):
+        raise UsageError(f"--phi must be at most {MAX_PHIS} numbers from -20 to 20, got {text}")
+    return phis
+
+
+def cache_folder() -> Path:
+    """Give the folder for downloads and decoded images: $EFFSEARCH_CACHE, else the user's cache."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "effsearch"
+    return Path(os.environ.get("EFFSEARCH_CACHE") or default)

@@ -1,0 +1,221 @@
+"""What does a command that trains need: images, a fidelity, workers, and a ledger to write to?"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands.inputs import cache_folder
+from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.estimate import estimate_seconds
+from effsearch.proxy_train.score import ProxyEvaluator, prepare_worker
+from effsearch.proxy_train.train import TrainSettings
+from effsearch.results.evaluations import from_entry, settings_hash, to_entry
+from effsearch.results.ledger import Ledger
+from effsearch.results.run_dir import RunDir
+from effsearch.results.run_files import is_run, read_settings
+from effsearch.results.trials import write_trials
+from effsearch.search.executor import Executor
+from effsearch.search.fidelity import DEFAULT_RUNG, LADDER, FidelityChoice, choose_fidelity, make_fidelity
+from effsearch.search.local import ProcessExecutor
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyOptions:
+    """What a user may say about the proxy; None leaves it to effsearch."""
+
+    data: str = "synthetic"
+    min_map: int | None = None
+    proxy_resolution: int | None = None
+    num_images: int | None = None
+    num_epochs: int | None = None
+    width: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, option in (
+            ("min_map", "--min-map"),
+            ("num_images", "--images"),
+            ("num_epochs", "--epochs"),
+            ("proxy_resolution", "--proxy-resolution"),
+        ):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{option} must be at least 1, got {value}")
+        if self.width is not None and not 0.05 <= self.width <= 4:
+            raise UsageError(f"--proxy-width must be from 0.05 to 4, got {self.width:g}")
+
+    @property
+    def are_given(self) -> bool:
+        """Whether the user says anything about the fidelity."""
+        given = (self.min_map, self.num_images, self.num_epochs, self.width)
+        return any(value is not None for value in given)
+
+
+def default_num_workers(num_workers: int | None) -> int:
+    """Give the number of workers: what was asked for, else one for each core this process may use."""
+    if num_workers is not None:
+        if num_workers < 1:
+            raise UsageError(f"--workers must be at least 1, got {num_workers}")
+        return num_workers
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def load_proxy_images(options: ProxyOptions, watcher: Watcher) -> ImageData:
+    """Give the images at the proxy's size, decoded now or taken from the cache."""
+    images = load_images(
+        options.data,
+        resolution=options.proxy_resolution,
+        cache_dir=cache_folder(),
+        seed=options.seed,
+        report=watcher.say,
+        progress=watcher.data_progress,
+    )
+    watcher.say(
+        f"data: {images.name}, {images.num_classes} classes, {len(images.train):,} training and "
+        f"{len(images.val):,} validation images at {images.resolution} px"
+    )
+    return images
+
+
+def plan_fidelity(
+    options: ProxyOptions,
+    images: ImageData,
+    bases: list[ModelSpec],
+    *,
+    has_fixed_strides: bool,
+    minutes: float | None,
+    num_workers: int,
+) -> FidelityChoice:
+    """Choose the fidelity of a run: as the user says, else the dearest of which the time buys enough.
+
+    Args:
+        options: What the user says.
+        images: The data.
+        bases: Networks such as will be trained; their mean time counts, and the first's strides.
+        has_fixed_strides: Whether the space keeps its strides.
+        minutes: Time asked for; None takes the default rung.
+        num_workers: Trainings side by side.
+    """
+
+    def fidelity_of(rung_index: int) -> Fidelity:
+        made = make_fidelity(
+            LADDER[rung_index],
+            bases[0],
+            resolution=images.resolution,
+            num_train_images=len(images.train),
+            has_fixed_strides=has_fixed_strides,
+            min_map=options.min_map,
+        )
+        num_images = min(options.num_images or made.num_images, len(images.train))
+        return dataclasses.replace(
+            made,
+            num_images=num_images,
+            num_epochs=options.num_epochs or made.num_epochs,
+            width=options.width or made.width,
+        )
+
+    step_seconds: dict[tuple[int, float], float] = {}
+
+    def seconds_of(fidelity: Fidelity) -> float:
+        settings = TrainSettings()
+        key = (fidelity.num_removed_strides, fidelity.width)
+        num_val = min(len(images.val), settings.max_val_images)
+        num_seen = fidelity.num_images * fidelity.num_epochs + num_val / 3
+        if key not in step_seconds:
+            seconds = [
+                estimate_seconds(
+                    base,
+                    fidelity,
+                    num_classes=images.num_classes,
+                    num_val_images=num_val,
+                    batch_size=settings.batch_size,
+                )
+                for base in bases
+            ]
+            step_seconds[key] = sum(seconds) / len(seconds) / num_seen
+        return step_seconds[key] * num_seen
+
+    if minutes is None or (options.num_images and options.num_epochs):
+        fidelity = fidelity_of(LADDER.index(DEFAULT_RUNG))
+        seconds = seconds_of(fidelity)
+        num_trainings = int((minutes or 0) * 60 * num_workers / seconds)
+        return FidelityChoice(
+            fidelity=fidelity, seconds=seconds, num_trainings=num_trainings, num_rungs_down=0
+        )
+    rungs = list(dict.fromkeys(fidelity_of(index) for index in range(len(LADDER))))
+    return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers)
+
+
+def stored_fidelity(run: Path | None) -> Fidelity | None:
+    """Give the fidelity that a run was started with, where it exists."""
+    if run is None or not is_run(run):
+        return None
+    stored = read_settings(run).settings.get("fidelity")
+    return Fidelity(**stored) if isinstance(stored, dict) else None
+
+
+def describe_fidelity(fidelity: Fidelity) -> str:
+    """Say what one training is."""
+    words = [f"{fidelity.num_images:,} images x {fidelity.num_epochs} epochs at {fidelity.resolution} px"]
+    if fidelity.width != 1:
+        words.append(f"width x{fidelity.width:g}")
+    if fidelity.num_removed_strides:
+        words.append(f"first {fidelity.num_removed_strides} stride(s) removed")
+    return ", ".join(words)
+
+
+def train_settings_record() -> dict[str, Any]:
+    """Give the training settings as they are stored with a run."""
+    return dataclasses.asdict(TrainSettings())
+
+
+@contextmanager
+def local_executor(images: ImageData, num_workers: int) -> Iterator[Executor]:
+    """Give worker processes that train on some images, and stop them at the end."""
+    evaluate = ProxyEvaluator(data_handle=images.handle, settings=TrainSettings())
+    executor = ProcessExecutor(evaluate, num_workers=num_workers, prepare=prepare_worker)
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+class Recorder:
+    """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
+
+    def __init__(self, run: RunDir, images: ImageData) -> None:
+        self._run = run
+        self._ledger: Ledger = run.open_ledger()
+        self._fingerprint = images.fingerprint
+        self._settings_hash = settings_hash(train_settings_record())
+
+    def history(self) -> list[Evaluation]:
+        """Give what the ledger holds, oldest first."""
+        return [from_entry(entry) for entry in self._ledger.entries]
+
+    def record(self, evaluation: Evaluation) -> None:
+        """Append one ended training, safely on disk before this returns."""
+        self._ledger.append(
+            to_entry(
+                evaluation,
+                data_fingerprint=self._fingerprint,
+                settings_hash=self._settings_hash,
+                now=datetime.now(UTC),
+            )
+        )
+
+    def close(self) -> None:
+        """Write the table of trials and close the ledger."""
+        if self._ledger.entries:
+            write_trials(self._run.trials_path, self._ledger.entries)
+        self._ledger.close()

@@ -1,0 +1,167 @@
+"""What do results look like on a terminal?"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from effsearch.commands.scale import is_far_from_nominal
+from effsearch.space.budget import short_count
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table to stdout; the first column is text, the others are right-aligned."""
+    table = Table(title=Text(title), title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    _console().print(table)
+
+
+def say(text: str) -> None:
+    """Print a line to stdout."""
+    _console().print(text, markup=False)
+
+
+def print_baseline(report: Mapping[str, Any]) -> None:
+    """Print what a search found."""
+    rows = []
+    networks = [
+        report["best"],
+        *(row for row in report["finalists"] if row["name"] != report["best"]["name"]),
+    ]
+    names = {row["name"] for row in networks}
+    networks += [row for row in report["anchors"] if row["name"] not in names]
+    for row in networks:
+        accuracies = row["accuracies"]
+        spread = f"{min(accuracies):.1%} to {max(accuracies):.1%}" if len(accuracies) > 1 else "-"
+        rows.append(
+            (
+                row["name"],
+                f"{row['accuracy']:.1%}",
+                spread,
+                len(accuracies),
+                short_count(row["multiply_adds"]),
+                short_count(row["params"]),
+                short_count(row["activations"]),
+            )
+        )
+    columns = ("network", "accuracy", "spread", "seeds", "FLOPs", "params", "activations")
+    print_table("validation accuracy on the proxy, best first", columns, rows)
+    failed = f", {report['failures']} of them failed" if report["failures"] else ""
+    ends = {
+        "trials": "the asked number is reached",
+        "minutes": "the time is up",
+        "exhausted": "every network inside the budget has been trained",
+    }
+    say(f"{report['trials']} networks trained{failed}; {ends[report['stopped_by']]}")
+    say(f"best network: {report['best']['spec_path']}")
+
+
+def print_plan(plan: Mapping[str, Any]) -> None:
+    """Print what a dry run found out."""
+    costs = plan["multiply_adds"]
+    rows = [
+        ("space", f"{plan['space']}, {plan['size']:.3g} points"),
+        ("cost at target", f"{plan['resolution']} px, {plan['classes']} classes"),
+        ("FLOPs", " / ".join(short_count(costs[key]) for key in ("least", "median", "most"))),
+        ("inside the budget", f"{plan['share_inside']:.2%} of the space ({plan['budget']})"),
+        ("one training", f"about {plan['seconds_per_training']:.1f} s"),
+        ("trainings", f"about {plan['trainings']} on {plan['workers']} worker(s)"),
+        ("anchors", ", ".join(plan["anchors"])),
+    ]
+    print_table("dry run: nothing was trained", ("", ""), rows)
+
+
+def print_family(report: Mapping[str, Any]) -> None:
+    """Print a family, nominal beside built cost."""
+    coefficients = report["coefficients"]
+    if "candidates" in report:
+        rows = []
+        for row in report["candidates"]:
+            name = f"{row['alpha']:g}, {row['beta']:g}, {row['gamma']:g}" + (
+                " (paper)" if row["is_paper"] else ""
+            )
+            rows.append(
+                (name, f"{row['accuracy']:.1%}", len(row["accuracies"]), short_count(row["multiply_adds"]))
+            )
+        title = f"coefficients at 2 x the base: {report['trials']} of {report['networks']} networks trained"
+        print_table(title, ("alpha, beta, gamma", "accuracy", "seeds", "built FLOPs"), rows)
+    rows = []
+    for member in report["family"]:
+        off = member["multiply_adds"] / member["nominal_multiply_adds"] - 1
+        rows.append(
+            (
+                f"{member['phi']:g}",
+                f"{member['depth_coefficient']:.3f}",
+                f"{member['width_coefficient']:.3f}",
+                member["resolution"],
+                short_count(member["nominal_multiply_adds"]),
+                short_count(member["multiply_adds"]),
+                f"{off:+.0%}",
+                short_count(member["params"]),
+                short_count(member["activations"]),
+            )
+        )
+    title = (
+        f"{report['base']} scaled by alpha {coefficients['alpha']:g}, beta {coefficients['beta']:g}, "
+        f"gamma {coefficients['gamma']:g}"
+    )
+    columns = (
+        "phi",
+        "depth",
+        "width",
+        "pixels",
+        "nominal FLOPs",
+        "built FLOPs",
+        "off",
+        "params",
+        "activations",
+    )
+    print_table(title, columns, rows)
+    if any(is_far_from_nominal(member) for member in report["family"]):
+        say(
+            "built networks cost over 10 % off the formula: repeats round up and channels go to multiples of 8"
+        )
+
+
+def print_profile(profile: Mapping[str, Any]) -> None:
+    """Print the cost of a network, part by part."""
+    rows = [
+        (
+            part["part"],
+            f"{part['multiply_adds']:,}",
+            f"{part['params']:,}",
+            f"{part['activations']:,}",
+        )
+        for part in profile["parts"]
+    ]
+    rows.append(
+        ("all", f"{profile['multiply_adds']:,}", f"{profile['params']:,}", f"{profile['activations']:,}")
+    )
+    title = f"{profile['name']} at {profile['resolution']} px, {profile['classes']} classes"
+    print_table(title, ("part", "multiply-adds", "params", "activations"), rows)
+    say(f"fvcore's total, which adds norm and pooling: {profile['fvcore_total']:,}")
+    say(f"torch's count, two per multiply-add: {profile['torch_flops']:,}")
+
+
+def print_listing(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of plain values; what nests is left to --json."""
+    columns = [name for name, value in rows[0].items() if not isinstance(value, (dict, list))]
+    print_table("", columns, [[_cell(row[name]) for name in columns] for row in rows])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}" if value < 10**12 else f"{value:.3g}"
+    return str(value)
+
+
+def _console() -> Console:
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True)

@@ -1,0 +1,73 @@
+"""What does a person see while a command works? Everything here goes to stderr; stdout is for results."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+PRINT_SECONDS = 5.0  # between lines of progress where stderr is no terminal
+
+
+class Watcher:
+    """A live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._is_live = self.console.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._last_printed = 0.0
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_live:
+            self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(text, markup=False)
+
+    def show(self, what: str, done: float, total: float | None, text: str = "") -> None:
+        """Show how far something is; `total` None where nobody knows."""
+        if self._is_live:
+            if what not in self._tasks:
+                self._tasks[what] = self._progress.add_task(what, total=total, text=text)
+            self._progress.update(self._tasks[what], completed=done, total=total, text=text)
+            if total is not None and done >= total:
+                self._progress.update(self._tasks[what], visible=False)
+            return
+        now = time.monotonic()
+        if now - self._last_printed >= PRINT_SECONDS:
+            self._last_printed = now
+            share = f"{done / total:.0%} " if total else ""
+            self.say(f"{what}: {share}{text}".rstrip())
+
+    def data_progress(self, what: str, done: int, total: int) -> None:
+        """Show how far a download or a decoding is."""
+        if self._is_live:
+            self.show(what, done, total or None)
+
+
+def minutes_text(seconds: float) -> str:
+    """Write a duration as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

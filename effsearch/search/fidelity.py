@@ -1,0 +1,100 @@
+"""How much training should one score be bought with?
+
+Rungs go from dear to cheap. A search takes the dearest rung at which the time it was given buys enough trainings;
+without a time it takes a fixed one, so that nothing hangs on how fast the machine happened to be.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from effsearch.space.outcome import Fidelity
+from effsearch.space.small_images import count_removable_strides
+from effsearch.space.spec import ModelSpec
+
+ENOUGH_TRAININGS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A proxy before it meets the data: last map, width, images and epochs."""
+
+    min_map: int  # pixels on a side of the last feature map
+    width: float
+    num_images: int  # at the most; a smaller training set is used whole
+    num_epochs: int
+
+
+LADDER: tuple[Rung, ...] = (
+    Rung(min_map=4, width=1.0, num_images=40_000, num_epochs=10),
+    Rung(min_map=4, width=1.0, num_images=20_000, num_epochs=6),
+    Rung(min_map=2, width=1.0, num_images=20_000, num_epochs=6),
+    Rung(min_map=2, width=1.0, num_images=10_000, num_epochs=6),
+    Rung(min_map=2, width=1.0, num_images=8_000, num_epochs=4),
+    Rung(min_map=2, width=0.5, num_images=8_000, num_epochs=4),
+    Rung(min_map=2, width=0.5, num_images=5_000, num_epochs=3),
+    Rung(min_map=1, width=0.5, num_images=5_000, num_epochs=3),
+    Rung(min_map=1, width=0.5, num_images=3_000, num_epochs=2),
+    Rung(min_map=1, width=0.25, num_images=2_000, num_epochs=2),
+    Rung(min_map=1, width=0.25, num_images=1_000, num_epochs=1),
+)
+DEFAULT_RUNG = LADDER[4]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FidelityChoice:
+    """A fidelity, and what the asked time buys of it."""
+
+    fidelity: Fidelity
+    seconds: float  # of one training, as measured
+    num_trainings: int  # within the asked time, confirmation included
+    num_rungs_down: int  # rungs given up to get enough trainings
+
+
+def make_fidelity(
+    rung: Rung,
+    base: ModelSpec,
+    *,
+    resolution: int,
+    num_train_images: int,
+    has_fixed_strides: bool,
+    min_map: int | None = None,
+) -> Fidelity:
+    """Give what a rung comes to for a base network and a data set; `min_map` replaces the rung's own."""
+    wanted_map = rung.min_map if min_map is None else min_map
+    num_removed = (
+        0 if has_fixed_strides else count_removable_strides(base, resolution=resolution, min_map=wanted_map)
+    )
+    return Fidelity(
+        num_images=min(rung.num_images, num_train_images),
+        num_epochs=rung.num_epochs,
+        resolution=resolution,
+        width=rung.width,
+        num_removed_strides=num_removed,
+    )
+
+
+def choose_fidelity(
+    rungs: Sequence[Fidelity],
+    seconds_of: Callable[[Fidelity], float],
+    *,
+    minutes: float,
+    num_workers: int,
+    enough: int = ENOUGH_TRAININGS,
+) -> FidelityChoice:
+    """Take the dearest fidelity of which the time buys enough trainings, else the cheapest.
+
+    Args:
+        rungs: Fidelities, dear to cheap, at least one.
+        seconds_of: Measures or predicts the seconds of one training.
+        minutes: Time asked for, all trainings together.
+        num_workers: Trainings side by side.
+        enough: Trainings wanted.
+    """
+    for index, fidelity in enumerate(rungs):
+        seconds = seconds_of(fidelity)
+        num_trainings = int(minutes * 60 * num_workers / max(seconds, 1e-9))
+        if num_trainings >= enough or index == len(rungs) - 1:
+            return FidelityChoice(
+                fidelity=fidelity, seconds=seconds, num_trainings=num_trainings, num_rungs_down=index
+            )
+    raise AssertionError("no rungs")
