@@ -304,6 +304,7 @@ def _report(run: RunDir, problem: Problem, result: BaselineResult) -> dict[str, 
 def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
     return {
         "name": ranked.name,
+        "network_hash": ranked.network,
         "spec_path": str(path),
         "multiply_adds": ranked.cost.multiply_adds,
         "params": ranked.cost.parameters,

@@ -1,6 +1,6 @@
 """What do the names and files mean that a user gives?"""
 
-import os
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,14 +124,8 @@ def parse_phis(text: str) -> list[float]:
             phis = [float(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(f"cannot read --phi {text!r}: write 1..7 or 0.5,1,1.5") from None
-    if any(later <= earlier for earlier, later in zip(phis, phis[1:], strict=False)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(phis)):
         raise UsageError(f"--phi {text} must ascend without repeats")
     if len(phis) > MAX_PHIS or any(not -20 <= phi <= 20 for phi in phis):
         raise UsageError(f"--phi must be at most {MAX_PHIS} numbers from -20 to 20, got {text}")
     return phis
-
-
-def cache_folder() -> Path:
-    """Give the folder for downloads and decoded images: $EFFSEARCH_CACHE, else the user's cache."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "effsearch"
-    return Path(os.environ.get("EFFSEARCH_CACHE") or default)

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.inputs import cache_folder
 from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.proxy_train.estimate import estimate_seconds
-from effsearch.proxy_train.score import ProxyEvaluator, prepare_worker
+from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
+from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.evaluations import from_entry, settings_hash, to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.results.run_dir import RunDir
@@ -75,7 +76,7 @@ def load_proxy_images(options: ProxyOptions, watcher: Watcher) -> ImageData:
     images = load_images(
         options.data,
         resolution=options.proxy_resolution,
-        cache_dir=cache_folder(),
+        cache_dir=default_cache_dir(),
         seed=options.seed,
         report=watcher.say,
         progress=watcher.data_progress,
@@ -182,7 +183,7 @@ def train_settings_record() -> dict[str, Any]:
 @contextmanager
 def local_executor(images: ImageData, num_workers: int) -> Iterator[Executor]:
     """Give worker processes that train on some images, and stop them at the end."""
-    evaluate = ProxyEvaluator(data_handle=images.handle, settings=TrainSettings())
+    evaluate = ProxyEvaluator(handle=images.handle, settings=TrainSettings())
     executor = ProcessExecutor(evaluate, num_workers=num_workers, prepare=prepare_worker)
     try:
         yield executor

@@ -11,6 +11,8 @@ from rich.text import Text
 from effsearch.commands.scale import is_far_from_nominal
 from effsearch.space.budget import short_count
 
+PLAIN_WIDTH = 120  # characters, where stdout is no terminal
+
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to stdout; the first column is text, the others are right-aligned."""
@@ -164,4 +166,5 @@ def _cell(value: object) -> str:
 
 
 def _console() -> Console:
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)

@@ -62,6 +62,7 @@ class JournalStudy:
     """The study in the run directory's journal file, for Optuna's own tools."""
 
     def __init__(self, path: Path, *, study_name: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         _cut_torn_tail(path)
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_FileLock(path)))
         self._study = optuna.create_study(

@@ -32,7 +32,7 @@ def make_anchor(preset: str, budget: Budget, *, resolution: int, num_classes: in
     """
     base = dataclasses.replace(load_preset(preset), resolution=resolution, num_classes=num_classes)
     for step in range(round(-LEAST_PHI / PHI_STEP) + 1):
-        phi = -round(step * PHI_STEP, 2)
+        phi = 0.0 - round(step * PHI_STEP, 2)
         spec = scale_model(base, PAPER_COEFFICIENTS.multipliers(phi)) if step else base
         if budget.allows(count_cost(spec)):
             return Anchor(name=f"{preset} at phi {phi:g}" if step else preset, phi=phi, spec=spec)

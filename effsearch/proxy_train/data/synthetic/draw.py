@@ -32,8 +32,8 @@ def draw_scenes(rng: np.random.Generator, labels: NDArray[np.int64]) -> Scenes:
         labels,
         hardship=hardship,
         ground=ground,
-        centre=rng.uniform(-0.3, 0.3, (n, 2)) * hardship[:, None],
-        radius=0.7 + rng.uniform(-0.25, 0.15, n) * hardship,
+        centre=rng.uniform(-0.3, 0.3, (n, 2)) * (0.3 + 0.7 * hardship)[:, None],
+        radius=0.65 + rng.uniform(-0.25, 0.2, n) * (0.3 + 0.7 * hardship),
     )
     clutter = [
         _draw_figures(
@@ -42,7 +42,7 @@ def draw_scenes(rng: np.random.Generator, labels: NDArray[np.int64]) -> Scenes:
             hardship=hardship,
             ground=ground,
             centre=rng.uniform(-1, 1, (n, 2)),
-            radius=rng.uniform(0.05, 0.15, n) + 0.25 * hardship,
+            radius=rng.uniform(0.05, 0.15, n) + 0.3 * hardship,
         )
         for _ in range(NUM_CLUTTER)
     ]
@@ -66,7 +66,7 @@ def draw_scenes(rng: np.random.Generator, labels: NDArray[np.int64]) -> Scenes:
         ripple_colour=_single(ripple_colour * (0.02 + 0.06 * hardship)[:, None, None]),
         light=_single(_stack(rng.uniform(0.75, 1.1, n), *rng.normal(0, 0.15, (2, n)))),
         defocus=_single(0.03 * hardship * rng.uniform(0, 1, n)),
-        noise=_single(0.015 + 0.06 * hardship),
+        noise=_single(0.01 + 0.09 * hardship),
     )
 
 
@@ -83,15 +83,15 @@ def _draw_figures(
     n = len(labels)
     outline, surface = np.divmod(labels, len(SURFACES))
 
-    turn, shear = rng.normal(0, 0.1 + 0.25 * hardship), rng.normal(0, 0.03 + 0.1 * hardship)
-    stretch = np.exp(rng.normal(0, 0.03 + 0.1 * hardship))
+    turn, shear = rng.normal(0, 0.1 + 0.4 * hardship), rng.normal(0, 0.03 + 0.15 * hardship)
+    stretch = np.exp(rng.normal(0, 0.03 + 0.12 * hardship))
     cos, sin = np.cos(turn) / radius, np.sin(turn) / radius
     a, b = cos * stretch, sin * stretch
     d, e = -sin / stretch + shear * a, cos / stretch + shear * b
     shift_u, shift_v = a * centre[:, 0] + b * centre[:, 1], d * centre[:, 0] + e * centre[:, 1]
 
     cycles = _CYCLES[surface] * rng.uniform(0.9, 1.1, n)
-    heading, phase = rng.normal(0, 0.2 + 0.4 * hardship), rng.uniform(0, 2 * np.pi, (2, n))
+    heading, phase = rng.normal(0, 0.2 + 0.8 * hardship), rng.uniform(0, 2 * np.pi, (2, n))
     per_radius = 2 * np.pi * cycles
     straight, radial = np.where(_RADIAL[surface], 0, per_radius), np.where(_RADIAL[surface], per_radius, 0)
     crossed = np.where(_CROSSED[surface], per_radius, 0)
@@ -101,10 +101,10 @@ def _draw_figures(
     )
 
     level = ground.mean(axis=1)
-    away = np.where(level < 0.5, 1, -1) * rng.uniform(0.3, 0.5, n)
+    away = np.where(level < 0.5, 1, -1) * (0.4 - 0.25 * hardship + rng.uniform(-0.1, 0.1, n))
     colour = _draw_colours(rng, np.clip(level + away, 0.15, 0.85))
     hue = 2 * np.pi * (7 * labels / len(CLASS_NAMES))[:, None] + np.array([0, 2, 4]) * np.pi / 3
-    contrast = rng.uniform(0.7, 1.3, n) * (0.22 - 0.15 * hardship) * rng.choice([-1, 1], n)
+    contrast = rng.uniform(0.7, 1.3, n) * (0.24 - 0.18 * hardship) * rng.choice([-1, 1], n)
     return Figures(
         to_object=_single(_stack(a, b, -shift_u, d, e, -shift_v)),
         tilt=_single(rng.uniform(-0.15, 0.15, (n, 2)) * hardship[:, None]),

@@ -1,0 +1,235 @@
+"""How is one network trained for a short while, the same way every time?
+
+A training depends on network, images, settings and seed alone: on one CPU thread the same four give the same weights
+to the last bit. Weights, order of the images, augmentation, dropout and stochastic depth all follow the seed; which
+images are trained on does not, so that all candidates see the same ones.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from effsearch.proxy_train.augment import AugmentSettings, Normalisation, augment
+from effsearch.proxy_train.data.datasets import Split
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import TrainingFailed
+
+Schedule = Literal["one_cycle", "cosine"]
+
+REFERENCE_BATCH = 128  # the batch size that learning rates are quoted for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """How every candidate is trained: SGD with Nesterov momentum, label smoothing, one warm-up, one descent.
+
+    Dropout, stochastic depth and the norms' momentum are these, not the spec's: a spec's are meant for hundreds of
+    epochs. Few epochs underfit, so nothing is dropped; and few steps would leave a momentum of .01 half at its start.
+    """
+
+    batch_size: int = 64
+    learning_rate: float = 0.2  # peak, for a batch of 128; other batches train at it in proportion
+    momentum: float = 0.9
+    weight_decay: float = 5e-5  # on the weights of convolutions and linear layers; none on norms and biases
+    label_smoothing: float = 0.1
+    schedule: Schedule = "one_cycle"  # descent to zero in a straight line; "cosine" along half a cosine
+    warmup_share: float = 0.2  # of all steps, from zero in a straight line
+    max_gradient_norm: float = 0.0  # gradients are clipped to it; 0 means never
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    norm_momentum: float = 0.1
+    max_val_images: int = 5_000  # a score takes at most so many
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("batch_size", 2, 65_536),
+            ("learning_rate", 0, 100),
+            ("momentum", 0, 0.999),
+            ("weight_decay", 0, 1),
+            ("label_smoothing", 0, 0.9),
+            ("warmup_share", 0, 0.9),
+            ("max_gradient_norm", 0, math.inf),
+            ("dropout_rate", 0, 0.99),
+            ("drop_path_rate", 0, 0.99),
+            ("norm_momentum", 1e-6, 1),
+            ("max_val_images", 1, 10**9),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UsageError(f"{name} must be from {low:g} to {high:g}, got {value}")
+        if self.schedule not in get_args(Schedule):
+            raise UsageError(f"schedule must be one_cycle or cosine, got {self.schedule!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochLog:
+    """What one epoch of training came to."""
+
+    epoch: int  # from 1
+    train_loss: float  # nats, mean over the epoch's batches, with label smoothing
+    num_images_seen: int  # since the training began
+
+
+class TrainingStopped(Exception):
+    """The caller asked a training to stop; it has no outcome."""
+
+
+def never_stop() -> bool:
+    """False: the default where nobody stops a training."""
+    return False
+
+
+def no_log(log: EpochLog) -> None:
+    """Nothing: the default where nobody watches."""
+
+
+def train_model(
+    model: nn.Module,
+    split: Split,
+    *,
+    settings: TrainSettings,
+    normalisation: Normalisation,
+    resolution: int,
+    num_images: int,
+    num_epochs: int,
+    seed: int,
+    should_stop: Callable[[], bool] = never_stop,
+    on_epoch: Callable[[EpochLog], None] = no_log,
+) -> tuple[EpochLog, ...]:
+    """Train a network in place, and give what each epoch came to.
+
+    Args:
+        model: Network with fresh weights; it is left in training mode.
+        split: Stored training images, of any size.
+        settings: How to train.
+        normalisation: Statistics of the training images.
+        resolution: Side that images are resized to.
+        num_images: How many of the split's images to train on, at most; always the same ones.
+        num_epochs: Times each of them is seen, but for those that fill no batch.
+        seed: Of order, augmentation, dropout and stochastic depth.
+        should_stop: Asked before each step.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        TrainingFailed: The loss was not finite.
+        TrainingStopped: `should_stop` said so.
+        UsageError: There are fewer than two images.
+    """
+    rows = choose_rows(split.labels, num_images)
+    batch_size = min(settings.batch_size, len(rows))
+    if batch_size < 2:
+        raise UsageError(f"training needs at least 2 images, got {len(rows)}")
+    steps_per_epoch = len(rows) // batch_size
+    num_steps = num_epochs * steps_per_epoch
+    peak = settings.learning_rate * batch_size / REFERENCE_BATCH
+    optimizer = make_optimizer(model, settings)
+    generator = torch.Generator().manual_seed(seed)
+    model.train()
+    logs: list[EpochLog] = []
+    with seeded_globally(seed):
+        for epoch in range(num_epochs):
+            order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+            sum_losses = 0.0
+            for index in range(steps_per_epoch):
+                if should_stop():
+                    raise TrainingStopped
+                step = epoch * steps_per_epoch + index
+                rate = peak * rate_share(step, num_steps, settings)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                pixels, labels = load_batch(split, order[index * batch_size : (index + 1) * batch_size])
+                images = augment(
+                    pixels,
+                    settings=settings.augment,
+                    normalisation=normalisation,
+                    resolution=resolution,
+                    generator=generator,
+                )
+                loss = _take_step(model, optimizer, images, labels, settings)
+                if not math.isfinite(loss):
+                    raise TrainingFailed(
+                        f"the loss became {loss} in step {step + 1} of {num_steps} "
+                        f"(epoch {epoch + 1}, learning rate {rate:.3g})"
+                    )
+                sum_losses += loss
+            logs.append(
+                EpochLog(
+                    epoch=epoch + 1,
+                    train_loss=sum_losses / steps_per_epoch,
+                    num_images_seen=(epoch + 1) * steps_per_epoch * batch_size,
+                )
+            )
+            on_epoch(logs[-1])
+    return tuple(logs)
+
+
+def rate_share(step: int, num_steps: int, settings: TrainSettings) -> float:
+    """Give the share of the peak learning rate in a step, from 0; it is never quite zero.
+
+    The steps stand in the middle of their share of the way: up over `warmup_share` of it, then down to the end.
+    """
+    way = (step + 0.5) / num_steps
+    if way < settings.warmup_share:
+        return way / settings.warmup_share
+    left = (1 - way) / (1 - settings.warmup_share)
+    return left if settings.schedule == "one_cycle" else 0.5 - 0.5 * math.cos(math.pi * left)
+
+
+def choose_rows(labels: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
+    """Give the rows of at most `num_rows` images, every class in proportion, and always the same.
+
+    Fewer are a part of more, and every class has one before any has two.
+    """
+    generator = np.random.default_rng(0)
+    shuffled = generator.permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]  # grouped by class, shuffled inside it
+    counts = np.bincount(labels)
+    places = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    shares = places / np.repeat(counts, counts)  # how much of its class comes before each image
+    return np.sort(by_class[np.argsort(shares, kind="stable")[:num_rows]])
+
+
+def load_batch(split: Split, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Give stored images (batch, size, size, 3) uint8 and labels (batch,) int64, copied from where they lie."""
+    pixels = np.asarray(split.images[rows])
+    return torch.from_numpy(pixels), torch.from_numpy(np.asarray(split.labels[rows]))
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
+    """Give the optimizer of a network; vectors (norms and biases) do not decay."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    has_momentum = settings.momentum > 0
+    return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=has_momentum, fused=True)
+
+
+@contextmanager
+def seeded_globally(seed: int) -> Iterator[None]:
+    """Seed torch's global CPU generator, which dropout draws from, and put it back as it was afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def _take_step(
+    model: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, settings: TrainSettings
+) -> float:
+    loss = functional.cross_entropy(model(images), labels, label_smoothing=settings.label_smoothing)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+    if settings.max_gradient_norm:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+    optimizer.step()
+    return loss.item()
