@@ -239,7 +239,10 @@ def _show(progress: Progress, settings: SearchSettings, watcher: Watcher) -> Non
 def _say_plan(choice: FidelityChoice, settings: SearchSettings, num_workers: int, watcher: Watcher) -> None:
     text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
     if settings.minutes is not None:
-        text += f", so {settings.minutes:g} minutes on {num_workers} worker(s) buy about {choice.num_trainings} trainings"
+        text += (
+            f", so {settings.minutes:g} minutes on {num_workers} worker(s) buy about "
+            f"{choice.num_trainings} trainings"
+        )
     watcher.say(text)
     if choice.num_rungs_down and settings.minutes is not None:
         watcher.say(
