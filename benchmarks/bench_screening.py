@@ -32,15 +32,24 @@ def main() -> None:
         assert counted.conv_linear == costs.at(0).multiply_adds
     each = statistics.median(draw_seconds) / NUM_CANDIDATES
     ratio = statistics.median(fvcore_seconds) / each
-    print(f"{NUM_CANDIDATES:,} candidates drawn and costed: median {statistics.median(draw_seconds):.2f} s "
-          f"({min(draw_seconds):.2f} to {max(draw_seconds):.2f}, {len(SEEDS)} seeds)")
-    print(f"fvcore, one network: median {statistics.median(fvcore_seconds):.2f} s "
-          f"({min(fvcore_seconds):.2f} to {max(fvcore_seconds):.2f})")
+    print(
+        f"{NUM_CANDIDATES:,} candidates drawn and costed: median {statistics.median(draw_seconds):.2f} s "
+        f"({min(draw_seconds):.2f} to {max(draw_seconds):.2f}, {len(SEEDS)} seeds)"
+    )
+    print(
+        f"fvcore, one network: median {statistics.median(fvcore_seconds):.2f} s "
+        f"({min(fvcore_seconds):.2f} to {max(fvcore_seconds):.2f})"
+    )
     print(f"one candidate takes {each * 1e6:.1f} us, {ratio:,.0f} times less than fvcore")
     append_record(
         "screening",
-        {"candidates": NUM_CANDIDATES, "seeds": SEEDS, "draw_seconds": draw_seconds,
-         "fvcore_seconds": fvcore_seconds, "ratio": ratio},
+        {
+            "candidates": NUM_CANDIDATES,
+            "seeds": SEEDS,
+            "draw_seconds": draw_seconds,
+            "fvcore_seconds": fvcore_seconds,
+            "ratio": ratio,
+        },
     )
 
 

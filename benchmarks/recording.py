@@ -20,6 +20,10 @@ def append_record(name: str, record: dict[str, Any]) -> None:
     """Append one measured figure."""
     RESULTS.mkdir(exist_ok=True)
     environment = describe_environment(now=datetime.now(UTC), command_line=[name])
-    machine = {key: environment[key] for key in ("time", "git_commit", "versions", "platform", "cpu", "usable_cores") if key in environment}
+    machine = {
+        key: environment[key]
+        for key in ("time", "git_commit", "versions", "platform", "cpu", "usable_cores")
+        if key in environment
+    }
     with (RESULTS / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps(record | machine) + "\n")

@@ -54,7 +54,7 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make a settings file the defaults of a command's options; flags still win."""
     if path is not None:
         known = [name for parameter in context.command.params for name in parameter.opts]
-        context.default_map = read_config(path, known) | (context.default_map or {})
+        context.default_map = {**read_config(path, known), **(context.default_map or {})}
     return path
 
 
@@ -283,8 +283,8 @@ def plot(
     """Draw accuracy against FLOPs, with the Pareto front and the scaled family."""
     from effsearch.commands.plot import run_plot
 
-    path = run_plot(runs or [], out=out, runs_root=RUNS_ROOT)
-    print(json.dumps({"out": str(path)}) if as_json else path)
+    report = run_plot(runs or [], out=out, runs_root=RUNS_ROOT)
+    _print(report, as_json, lambda report: print(report["out"]))
 
 
 @app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")

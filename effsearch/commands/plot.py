@@ -2,17 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from effsearch.results.newest import newest_run
+from effsearch.results.pareto import hypervolume
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
+from effsearch.results.plots.front_data import FrontSeries
 from effsearch.results.plots.save import figure_format, save_figure
 from effsearch.results.run_files import LEDGER_FILE
 from effsearch.space.errors import UsageError
 
 
-def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> Path:
-    """Draw the front of some runs, by default of the newest baseline run, and give the file's path.
+def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict[str, Any]:
+    """Draw the front of some runs, by default of the newest baseline run.
+
+    Returns:
+        JSON values: the file's path, and each run's front with its hypervolume, the area below it (share of
+        correct images times multiply-adds) up to the budget, or to its dearest network where there is none.
 
     Raises:
         EffsearchError: There is nothing to draw, or the file cannot be written.
@@ -24,7 +31,19 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> Path
         if newest is None:
             raise UsageError(f"no baseline run in {runs_root}: run effsearch baseline first, or give a run")
         runs = [newest]
-    figure = draw_front(collect_front(runs))
+    plot = collect_front(runs)
     path = out or runs[0] / "plots" / "front.png"
-    save_figure(figure, path)
-    return path
+    save_figure(draw_front(plot), path)
+    return {"out": str(path), "runs": [_describe(series) for series in plot.series]}
+
+
+def _describe(series: FrontSeries) -> dict[str, Any]:
+    front = series.front
+    costs = [point.multiply_adds for point in front]
+    reference = series.budget or max(costs)
+    area = hypervolume(costs, [point.accuracy for point in front], reference_cost=reference)
+    points = [
+        {"name": point.name, "multiply_adds": point.multiply_adds, "accuracy": point.accuracy}
+        for point in front
+    ]
+    return {"name": series.name, "front": points, "hypervolume": area, "reference_multiply_adds": reference}

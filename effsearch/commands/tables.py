@@ -83,16 +83,16 @@ def print_family(report: Mapping[str, Any]) -> None:
     """Print a family, nominal beside built cost."""
     coefficients = report["coefficients"]
     if "candidates" in report:
-        rows = []
+        candidates = []
         for row in report["candidates"]:
             name = f"{row['alpha']:g}, {row['beta']:g}, {row['gamma']:g}" + (
                 " (paper)" if row["is_paper"] else ""
             )
-            rows.append(
+            candidates.append(
                 (name, f"{row['accuracy']:.1%}", len(row["accuracies"]), short_count(row["multiply_adds"]))
             )
         title = f"coefficients at 2 x the base: {report['trials']} of {report['networks']} networks trained"
-        print_table(title, ("alpha, beta, gamma", "accuracy", "seeds", "built FLOPs"), rows)
+        print_table(title, ("alpha, beta, gamma", "accuracy", "seeds", "built FLOPs"), candidates)
     rows = []
     for member in report["family"]:
         off = member["multiply_adds"] / member["nominal_multiply_adds"] - 1

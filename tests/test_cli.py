@@ -1,0 +1,306 @@
+"""The command line as a user meets it: real runs on the embedded data, and every kind of bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from effsearch import cli
+
+TINY = ["--images", "64", "--epochs", "1", "--proxy-resolution", "16", "--proxy-width", "0.25"]
+TINY += ["--workers", "1", "--finalists", "1", "--seeds", "2"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Effsearch = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def effsearch(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
+) -> Effsearch:
+    """Run a command in this process, in an empty folder."""
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    return _caller(monkeypatch, capfd)
+
+
+def _caller(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Effsearch:
+    def call(*words: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["effsearch", *words])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Ended(ended.value.code if isinstance(ended.value.code, int) else 0, out, err)
+
+    return call
+
+
+def refuses(ended: Ended, code: int, *words: str) -> None:
+    """One line on stderr that names what is wrong, the right exit code, and nothing on stdout."""
+    last = ended.err.strip().splitlines()[-1]
+    assert ended.code == code, ended.err
+    assert last.startswith("effsearch: ")
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    for word in words:
+        assert word in last
+
+
+# The main job, once, in one folder that several tests read.
+
+
+@pytest.fixture(scope="module")
+def main_job(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("main-job")
+    environment = os.environ | {"EFFSEARCH_CACHE": str(cache)}
+
+    def run(*words: str) -> Any:
+        command = [sys.executable, "-m", "effsearch.cli", *words, "--json"]
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        return json.loads(ended.stdout)
+
+    baseline = run("baseline", "--budget", "400M-FLOPs", "--trials", "3", *TINY)
+    scale_options = "--images 64 --epochs 1 --proxy-resolution 16 --proxy-width 0.25 --workers 1 --seeds 1"
+    scale = run("scale", "--phi", "1..3", "--trials", "2", *scale_options.split())
+    plot = run("plot")
+    return {"folder": folder, "baseline": baseline, "scale": scale, "plot": plot}
+
+
+def test_baseline_reports_what_it_promises(main_job: dict[str, Any]) -> None:
+    report = main_job["baseline"]
+    assert report["trials"] == 3
+    assert report["best"]["multiply_adds"] <= 400_000_000
+    assert 0 <= report["best"]["accuracy"] <= 1
+    assert len(report["best"]["seeds"]) == 2
+    assert [anchor["name"] for anchor in report["anchors"]].count("efficientnet-b0") == 1
+    assert (main_job["folder"] / report["best"]["spec_path"]).is_file()
+
+
+def test_the_run_directory_is_complete(main_job: dict[str, Any]) -> None:
+    run = main_job["folder"] / main_job["baseline"]["run"]
+    for name in ("settings.json", "environment.json", "ledger.jsonl", "study.journal", "trials.csv"):
+        assert (run / name).stat().st_size > 0
+    assert (run / "plots" / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert (main_job["folder"] / "runs" / "latest-baseline").resolve() == run.resolve()
+
+
+def test_every_trial_is_inside_the_budget_and_no_network_is_trained_twice_with_one_seed(
+    main_job: dict[str, Any],
+) -> None:
+    run = main_job["folder"] / main_job["baseline"]["run"]
+    lines = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
+    assert all(line["multiply_adds"] <= 400_000_000 for line in lines)
+    keys = [(line["network_hash"], line["seed"]) for line in lines]
+    assert len(set(keys)) == len(keys)
+
+
+def test_scale_writes_a_family_from_the_newest_run(main_job: dict[str, Any]) -> None:
+    report = main_job["scale"]
+    assert [member["phi"] for member in report["family"]] == [1, 2, 3]
+    costs = [member["multiply_adds"] for member in report["family"]]
+    assert costs == sorted(costs)
+    base = main_job["baseline"]["best"]["multiply_adds"]
+    for member in report["family"]:
+        coefficients = report["coefficients"]
+        product = coefficients["alpha"] * coefficients["beta"] ** 2 * coefficients["gamma"] ** 2
+        assert member["nominal_multiply_adds"] == pytest.approx(base * product ** member["phi"], rel=1e-6)
+        assert (main_job["folder"] / member["spec_path"]).is_file()
+    run = Path(main_job["baseline"]["run"])
+    assert Path(report["family"][0]["spec_path"]).parent == run / "family"
+
+
+def test_plot_draws_the_newest_run(main_job: dict[str, Any]) -> None:
+    assert (main_job["folder"] / main_job["plot"]["out"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_resumed_run_counts_the_total(main_job: dict[str, Any], effsearch: Effsearch) -> None:
+    run = str(main_job["folder"] / main_job["baseline"]["run"])
+    again = effsearch("baseline", "--budget", "400M-FLOPs", "--trials", "4", "--run", run, *TINY, "--json")
+    assert again.code == 0, again.err
+    assert again.json["trials"] == 4
+    other = effsearch("baseline", "--budget", "300M-FLOPs", "--trials", "4", "--run", run, *TINY)
+    refuses(other, 2, "budget was 400M-FLOPs, now 300M-FLOPs")
+
+
+def test_a_run_without_a_time_is_the_same_twice(effsearch: Effsearch) -> None:
+    def scores(name: str) -> list[tuple[str, float, float]]:
+        ended = effsearch("baseline", "--trials", "2", "--run", name, *TINY)
+        assert ended.code == 0, ended.err
+        lines = [json.loads(line) for line in Path(name, "ledger.jsonl").read_text().splitlines()]
+        return [(line["network_hash"], line["accuracy"], line["loss"]) for line in lines]
+
+    assert scores("one") == scores("two")
+
+
+# Commands that train nothing.
+
+
+def test_profile_prints_the_exact_counts_of_b0(effsearch: Effsearch) -> None:
+    profile = effsearch("profile", "efficientnet-b0", "--json").json
+    assert profile["multiply_adds"] == 385_814_752
+    assert profile["params"] == 5_288_548
+    assert profile["torch_flops"] == 2 * 385_814_752
+    assert profile["fvcore_total"] == pytest.approx(401.66e6, rel=1e-5)
+    assert (profile["resolution"], profile["classes"]) == (224, 1000)
+
+
+def test_given_coefficients_need_no_training(effsearch: Effsearch) -> None:
+    words = [
+        "scale",
+        "--base",
+        "efficientnet-b0",
+        "--coefficients",
+        "1.2,1.1,1.15",
+        "--phi",
+        "1..7",
+        "--json",
+    ]
+    report = effsearch(*words).json
+    assert report["coefficients"] == {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}
+    built = [round(member["multiply_adds"] / 385_814_752, 2) for member in report["family"]]
+    assert built[:3] == [2.57, 4.69, 8.43]  # the design's facts
+    assert Path("efficientnet-b0-family", "family.json").is_file()
+    assert (
+        effsearch("profile", report["family"][0]["spec_path"], "--json").json["multiply_adds"]
+        == (report["family"][0]["multiply_adds"])
+    )
+
+
+def test_a_dry_run_trains_nothing_and_makes_no_run(effsearch: Effsearch) -> None:
+    words = ("baseline", "--dry-run", "--minutes", "5", "--json", "--proxy-resolution", "16")
+    plan = effsearch(*words).json
+    assert plan["size"] > 10**12
+    assert 0 < plan["share_inside"] < 1
+    assert plan["trainings"] > 0
+    assert not Path("runs").exists()
+
+
+def test_a_settings_file_gives_defaults_and_flags_win(effsearch: Effsearch) -> None:
+    Path("mine.yaml").write_text("minutes: 5\nseed: 3\nbudget: 300M-FLOPs\nproxy-resolution: 16\n")
+    plan = effsearch("baseline", "--config", "mine.yaml", "--dry-run", "--json", "--minutes", "7").json
+    assert plan["budget"] == "300M-FLOPs"
+    assert plan["minutes"] == 7
+    Path("wrong.yaml").write_text("seed: 1\nminuts: 5\n")
+    refuses(effsearch("baseline", "--config", "wrong.yaml"), 2, "line 2", "did you mean 'minutes'")
+
+
+@pytest.mark.parametrize("command", ["spaces", "presets"])
+def test_listings_name_what_ships(effsearch: Effsearch, command: str) -> None:
+    names = [row["name"] for row in effsearch(command, "--json").json]
+    assert ("mbconv" if command == "spaces" else "efficientnet-l2") in names
+    assert names[0] in effsearch(command).out
+
+
+@pytest.mark.parametrize("command", ["baseline", "scale", "plot", "profile", "spaces", "presets"])
+def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
+    ended = effsearch(command, "--help")
+    assert ended.code == 0
+    assert "--json" in ended.out
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "word"),
+    [
+        ("baseline --data nowhere", 2, "no data at nowhere"),
+        ("baseline --budget 400", 2, "400M-FLOPs"),
+        ("baseline --budget 1M-FLOPs --classes 10", 2, "the cheapest needs"),
+        ("baseline --trials 0", 2, "--trials must be at least 1"),
+        ("baseline --minutes -1", 2, "--minutes"),
+        ("baseline --space nowhere", 2, "nas-bench-macro"),
+        ("baseline --space nowhere.yaml", 2, "no space file at nowhere.yaml"),
+        ("baseline --objective reward --budget 5M-params", 2, "needs a budget in FLOPs"),
+        ("baseline --budgt 4", 2, "--budget"),
+        ("baseline --trials many", 2, "many"),
+        ("scale", 2, "run effsearch baseline first"),
+        ("scale --phi 7..1", 2, "write 1..7"),
+        ("scale --phi one", 2, "cannot read --phi"),
+        ("scale --base efficientnet-b9", 2, "did you mean"),
+        ("scale --base efficientnet-b0 --coefficients 0.9,1.1,1.2", 2, "at least 1"),
+        ("scale --base efficientnet-b0 --coefficients nan,1.1,1.2", 2, "finite"),
+        ("scale --base efficientnet-b0 --coefficients 1,1,1", 2, "within 0.1 of 2"),
+        ("scale --base efficientnet-b0 --coefficients 1.2,1.1", 2, "1.2,1.1,1.15"),
+        ("scale --base efficientnet-b0 --coefficients 1.2,1.1,1.15 --out /proc/x", 1, "cannot write to"),
+        ("plot", 2, "run effsearch baseline first"),
+        ("plot nowhere", 2, "no run at nowhere"),
+        ("plot --out front.gif", 2, ".png"),
+        ("profile nowhere.json", 2, "no spec file"),
+        ("profile", 2, "network"),
+    ],
+)
+def test_bad_input_gets_one_line(effsearch: Effsearch, line: str, code: int, word: str) -> None:
+    refuses(effsearch(*line.split()), code, word)
+    assert not Path("runs").exists()
+
+
+def test_an_unwritable_run_directory_is_refused(effsearch: Effsearch) -> None:
+    refuses(effsearch("baseline", "--trials", "1", *TINY, "--run", "/proc/run"), 1, "cannot write")
+
+
+def test_a_malformed_space_file_names_its_line(effsearch: Effsearch) -> None:
+    Path("space.yaml").write_text(
+        "schema_version: 1\nname: mine\nstages:\n  - {stride: 2, channels: 16, repeats: 1, kernel_size: 4}\n"
+    )
+    refuses(effsearch("baseline", "--space", "space.yaml"), 2, "space.yaml, line 4", "must be odd")
+
+
+def test_an_empty_class_is_named(effsearch: Effsearch) -> None:
+    for name in ("cat", "dog"):
+        Path("photos", name).mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (20, 20), (number * 40, 0, 0)).save(f"photos/cat/{number}.png")
+    refuses(effsearch("baseline", "--data", "photos"), 2, "dog")
+
+
+def test_a_corrupt_image_is_named(effsearch: Effsearch) -> None:
+    for index, name in enumerate(("cat", "dog")):
+        Path("photos", name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (20, 20), (number * 40, index * 90, 0)).save(f"photos/{name}/{number}.png")
+    Path("photos/dog/3.png").write_bytes(b"not an image")
+    refuses(effsearch("baseline", "--data", "photos"), 2, "dog/3.png")
+
+
+def test_a_bug_is_one_line_too(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", broken)
+    refuses(effsearch("presets"), 1, "a bug in effsearch", "ZeroDivisionError")
+
+
+def test_control_c_ends_with_130(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", interrupted)
+    refuses(effsearch("presets"), 130, "goes on")
