@@ -100,7 +100,9 @@ def cut_out(images: Tensor, *, share: float, generator: torch.Generator) -> Tens
     centres = torch.rand(2, batch, 1, generator=generator)
     is_row = (torch.arange(height) + 0.5 - centres[0] * height).abs() < half
     is_column = (torch.arange(width) + 0.5 - centres[1] * width).abs() < half
-    return images.masked_fill((is_row[:, :, None] & is_column[:, None, :])[:, None], 0.0)
+    is_blank = (is_row[:, :, None] & is_column[:, None, :])[:, None]
+    blanked = images.masked_fill(is_blank, 0.0)
+    return blanked.contiguous(memory_format=torch.channels_last)  # the mask's layout would win otherwise
 
 
 def augment(

@@ -5,9 +5,8 @@ numbers, and opens the images once in each process. Only `evaluate_on_test` look
 """
 
 import dataclasses
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,14 @@ from torch.nn import functional
 from effsearch.proxy_train.augment import Normalisation, to_input
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData, Split, open_images
-from effsearch.proxy_train.train import TrainSettings, choose_rows, load_batch, train_model
+from effsearch.proxy_train.memory import memory_as_failure
+from effsearch.proxy_train.train import (
+    TrainSettings,
+    choose_rows,
+    load_batch,
+    narrow_classifier,
+    train_model,
+)
 from effsearch.space.outcome import Fidelity, ProxyResult, TrainingFailed
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
@@ -125,6 +131,7 @@ def train_proxy(
     """Build and train what stands in for a network at a fidelity."""
     trained_spec = proxy_spec(spec, fidelity, num_classes=images.num_classes)
     model = build_model(for_short_training(trained_spec, settings), seed=seed)
+    narrow_classifier(model)
     start = time.perf_counter()
     logs = train_model(
         model,
@@ -176,7 +183,7 @@ def score_on_split(
             num_right += int((scores.argmax(1) == labels).sum())
             sum_losses += functional.cross_entropy(scores, labels, reduction="sum").item()
     loss = sum_losses / len(rows)
-    if not torch.isfinite(torch.tensor(loss)):
+    if not math.isfinite(loss):
         raise TrainingFailed(f"the trained network's loss on images it has not seen is {loss}")
     return Score(accuracy=num_right / len(rows), loss=loss, num_images=len(rows))
 
@@ -192,19 +199,6 @@ def opened_images(handle: Path) -> ImageData:
     return open_images(handle)
 
 
-@contextmanager
-def memory_as_failure() -> Iterator[None]:
-    """Turn running out of memory into `TrainingFailed`: one network too large must not end a search."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingFailed(f"out of memory: {_first_line(error)}") from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise TrainingFailed(f"out of memory: {_first_line(error)}") from error
-        raise
-
-
 def _score_val(model: nn.Module, images: ImageData, fidelity: Fidelity, settings: TrainSettings) -> Score:
     return score_on_split(
         model,
@@ -213,7 +207,3 @@ def _score_val(model: nn.Module, images: ImageData, fidelity: Fidelity, settings
         resolution=fidelity.resolution,
         max_images=settings.max_val_images,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

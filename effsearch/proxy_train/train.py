@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from effsearch.proxy_train.augment import AugmentSettings, Normalisation, augment
+from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.data.datasets import Split
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import TrainingFailed
@@ -33,6 +34,11 @@ class TrainSettings:
 
     Dropout, stochastic depth and the norms' momentum are these, not the spec's: a spec's are meant for hundreds of
     epochs. Few epochs underfit, so nothing is dropped; and few steps would leave a momentum of .01 half at its start.
+
+    Source:
+        Rate and clipping are the best of five settings tried, one seed each: B0 at half width, two strides removed,
+        16 px, CIFAR-10, 4 epochs of 5,000 images, 2,000 validation images, where one accuracy is known to 1.1 points.
+        38.1 per cent; rate .1 without clipping 36.9, with a cosine 35.7, in batches of 32 37.0; rate .04 28.0.
     """
 
     batch_size: int = 64
@@ -42,7 +48,7 @@ class TrainSettings:
     label_smoothing: float = 0.1
     schedule: Schedule = "one_cycle"  # descent to zero in a straight line; "cosine" along half a cosine
     warmup_share: float = 0.2  # of all steps, from zero in a straight line
-    max_gradient_norm: float = 0.0  # gradients are clipped to it; 0 means never
+    max_gradient_norm: float = 2.0  # gradients are clipped to it; 0 means never
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     norm_momentum: float = 0.1
@@ -79,7 +85,7 @@ class EpochLog:
     num_images_seen: int  # since the training began
 
 
-class TrainingStopped(Exception):
+class TrainingStopped(Exception):  # noqa: N818 - the caller's wish, not an error
     """The caller asked a training to stop; it has no outcome."""
 
 
@@ -170,6 +176,22 @@ def train_model(
             )
             on_epoch(logs[-1])
     return tuple(logs)
+
+
+def narrow_classifier(model: Network) -> None:
+    """Shrink a fresh classifier's weights, in place, to within 1/sqrt(in_features).
+
+    The reference draws them within 1/sqrt(classes), meant for 1000 classes: with ten a network starts out sure of
+    wrong answers, and a short training does not get over it.
+
+    Source:
+        B0 at half width, two strides removed, 16 px, CIFAR-10, 4 epochs of 5,000 images, one seed: 31.1 per cent with
+        the reference's weights, 36.9 with these (2,000 validation images).
+    """
+    classifier = model.head.get_submodule("classifier")
+    assert isinstance(classifier, nn.Linear)
+    with torch.no_grad():
+        classifier.weight.mul_(min(1.0, math.sqrt(classifier.out_features / classifier.in_features)))
 
 
 def rate_share(step: int, num_steps: int, settings: TrainSettings) -> float:

@@ -2,8 +2,13 @@
 
 import torch
 
+from effsearch.proxy_train.memory import keep_freed_memory
+
 
 def prepare_worker() -> None:
-    """Give torch one thread: with as many trainings as cores that is fastest, and scores are the same to the bit."""
+    """Give torch one thread, and keep its freed memory for the next step.
+
+    With as many trainings as cores one thread each is fastest, and scores are the same to the bit.
+    """
     torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
+    keep_freed_memory()

@@ -1,0 +1,74 @@
+"""What tests of several rooms share."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from effsearch.space.spec import BLOCK_KINDS, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "gelu")
+
+
+@pytest.fixture(scope="session")
+def random_spec() -> Callable[[np.random.Generator], ModelSpec]:
+    """Draws a small network anywhere in the schema: every kind, squeeze-excite, skip, stem, head and odd sizes."""
+    return _draw_spec
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Gives torch one thread, as a worker has it; only then is training the same to the bit."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+def _draw_spec(rng: np.random.Generator) -> ModelSpec:
+    stages = tuple(
+        StageSpec(
+            out_channels=int(rng.integers(1, 25)),
+            stride=int(rng.choice([1, 1, 2, 2, 3])),
+            blocks=tuple(_draw_block(rng) for _ in range(rng.integers(1, 4))),
+        )
+        for _ in range(rng.integers(1, 5))
+    )
+    return ModelSpec(
+        stem=StemSpec(
+            out_channels=int(rng.integers(1, 17)),
+            kernel_size=int(rng.choice([1, 3, 5, 7])),
+            stride=int(rng.integers(1, 5)),
+            activation=str(rng.choice(ACTIVATIONS)),  # type: ignore[arg-type]
+            has_max_pool=bool(rng.integers(2)),
+        ),
+        stages=stages,
+        head=HeadSpec(
+            out_channels=int(rng.choice([0, 1, 24])),
+            hidden_features=int(rng.choice([0, 13])),
+            activation=str(rng.choice(ACTIVATIONS)),  # type: ignore[arg-type]
+            dropout_rate=float(rng.choice([0.0, 0.3])),
+        ),
+        resolution=int(rng.integers(1, 48)),
+        num_classes=int(rng.integers(1, 12)),
+        drop_path_rate=float(rng.choice([0.0, 0.2])),
+    )
+
+
+def _draw_block(rng: np.random.Generator) -> BlockSpec:
+    return BlockSpec(
+        kind=str(rng.choice(BLOCK_KINDS)),  # type: ignore[arg-type]
+        kernel_size=int(rng.choice([1, 3, 5, 7])),
+        expand_ratio=float(rng.choice([0.25, 0.5, 1, 1, 2.3, 3, 6])),
+        expanded_channels=int(rng.choice([0, 0, 0, 19])),
+        se_ratio=float(rng.choice([0.0, 0.25, 0.5, 1.0])),
+        se_of=str(rng.choice(["input", "expanded"])),  # type: ignore[arg-type]
+        se_divisor=int(rng.choice([1, 8])),
+        se_activation=str(rng.choice(ACTIVATIONS)),  # type: ignore[arg-type]
+        se_gate=str(rng.choice(["sigmoid", "hard_sigmoid"])),  # type: ignore[arg-type]
+        activation=str(rng.choice(ACTIVATIONS)),  # type: ignore[arg-type]
+        projection_activation=str(rng.choice(ACTIVATIONS)),  # type: ignore[arg-type]
+        skip=str(rng.choice(["none", "identity", "pool"])),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,181 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from effsearch.proxy_train.augment import Normalisation
+from effsearch.proxy_train.data.datasets import Split, load_images
+from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
+from effsearch.proxy_train.score import (
+    ProxyEvaluator,
+    evaluate_on_test,
+    for_short_training,
+    opened_images,
+    score_on_split,
+)
+from effsearch.proxy_train.train import TrainSettings
+from effsearch.space.errors import RunError
+from effsearch.space.outcome import Fidelity, TrainingFailed
+from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NORMALISATION = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+FIDELITY = Fidelity(num_images=96, num_epochs=6, resolution=12, num_removed_strides=1)
+SETTINGS = TrainSettings(batch_size=16)
+SPEC = ModelSpec(
+    stem=StemSpec(out_channels=8),
+    stages=(StageSpec(out_channels=16, stride=2, blocks=(BlockSpec(expand_ratio=2, se_ratio=0.25),)),),
+    head=HeadSpec(out_channels=32, dropout_rate=0.5),
+    resolution=64,
+    num_classes=1000,
+    drop_path_rate=0.5,
+)
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory):
+    """Over three classes of PNG files, each noise with one colour raised."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("red", "green", "blue")):
+        (root / "colours" / name).mkdir(parents=True)
+        for index in range(60):
+            pixels = rng.integers(0, 180, (12, 12, 3), dtype=np.uint8)
+            pixels[:, :, label] += 60
+            Image.fromarray(pixels).save(root / "colours" / name / f"{index}.png")
+    images = load_images(str(root / "colours"), resolution=12, cache_dir=root / "cache")
+    return ProxyEvaluator(images.handle, SETTINGS)
+
+
+class FixedScores(nn.Module):
+    """Says class 1 with certainty `logit`, whatever it sees."""
+
+    def __init__(self, logit):
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, images):
+        return torch.tensor([0.0, self.logit, 0.0]).expand(len(images), 3)
+
+
+def score(model, labels, max_images=10**6):
+    labels = np.array(labels)
+    split = Split(images=np.zeros((len(labels), 4, 4, 3), dtype=np.uint8), labels=labels)
+    return score_on_split(model, split, normalisation=NORMALISATION, resolution=4, max_images=max_images)
+
+
+def test_a_network_learns_and_is_scored_on_validation_images(evaluator):
+    result = evaluator(SPEC, FIDELITY, 1)
+    assert result.val_accuracy > 0.6  # chance is a third
+    assert 0 < result.val_loss < np.log(3)
+    assert result.num_images_seen == 6 * 96
+    assert result.train_seconds > 0
+
+
+def test_one_seed_gives_one_score_to_the_bit_and_another_seed_another(evaluator):
+    fidelity = dataclasses.replace(FIDELITY, num_epochs=1)
+    first, again, other = (evaluator(SPEC, fidelity, seed) for seed in (1, 1, 2))
+    assert (first.val_loss, first.val_accuracy) == (again.val_loss, again.val_accuracy)
+    assert first.val_loss != other.val_loss
+
+
+def test_an_evaluator_sent_to_another_process_gives_the_same_score(evaluator):
+    sent = pickle.loads(pickle.dumps(evaluator))
+    assert len(pickle.dumps(evaluator)) < 5_000
+    fidelity = dataclasses.replace(FIDELITY, num_epochs=1)
+    assert sent(SPEC, fidelity, 1).val_loss == evaluator(SPEC, fidelity, 1).val_loss
+
+
+def test_images_are_opened_once_in_a_process(evaluator):
+    assert opened_images(evaluator.handle) is opened_images(evaluator.handle)
+
+
+def test_the_final_report_scores_the_test_images_of_the_same_training(evaluator):
+    proxy, final = evaluator(SPEC, FIDELITY, 1), evaluate_on_test(evaluator, SPEC, FIDELITY, 1)
+    assert (final.val_accuracy, final.val_loss) == (proxy.val_accuracy, proxy.val_loss)
+    assert final.test_loss != final.val_loss
+    assert final.test_accuracy > 0.6
+
+
+def test_a_score_needs_no_test_images(evaluator, monkeypatch):
+    images = opened_images(evaluator.handle)
+    nothing = Split(images=images.test.images[:0], labels=images.test.labels[:0])
+    monkeypatch.setattr(
+        "effsearch.proxy_train.score.opened_images", lambda _: dataclasses.replace(images, test=nothing)
+    )
+    assert evaluator(SPEC, dataclasses.replace(FIDELITY, num_epochs=1), 1).val_loss > 0
+
+
+def test_missing_images_are_said(tmp_path):
+    with pytest.raises(RunError, match="damaged"):
+        ProxyEvaluator(tmp_path / "gone", SETTINGS)(SPEC, FIDELITY, 1)
+
+
+def test_a_diverged_network_is_a_failed_training(evaluator):
+    settings = dataclasses.replace(SETTINGS, learning_rate=100, weight_decay=1, max_gradient_norm=0)
+    with pytest.raises(TrainingFailed, match="the loss became"):
+        ProxyEvaluator(evaluator.handle, settings)(SPEC, dataclasses.replace(FIDELITY, num_epochs=60), 1)
+
+
+def test_settings_decide_on_dropout_stochastic_depth_and_norms():
+    short = for_short_training(SPEC, TrainSettings(dropout_rate=0.1, drop_path_rate=0.05, norm_momentum=0.2))
+    assert (short.head.dropout_rate, short.drop_path_rate, short.norm_momentum) == (0.1, 0.05, 0.2)
+    assert short.stages == SPEC.stages
+
+
+def test_accuracy_is_the_share_of_right_answers():
+    result = score(FixedScores(2.0), [1, 1, 1, 0] * 100)  # more than one batch
+    assert result.accuracy == 0.75
+    assert result.num_images == 400
+
+
+def test_loss_is_the_mean_cross_entropy_in_nats():
+    assert score(FixedScores(0.0), [0, 1, 2]).loss == pytest.approx(np.log(3))
+
+
+def test_at_most_so_many_images_are_scored():
+    assert score(FixedScores(1.0), [0, 1, 2] * 10, max_images=12).num_images == 12
+
+
+def test_scores_that_are_not_finite_are_a_failed_training():
+    with pytest.raises(TrainingFailed, match="loss on images it has not seen is nan"):
+        score(FixedScores(float("nan")), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_running_out_of_memory_is_a_failed_training(error):
+    with pytest.raises(TrainingFailed, match="out of memory: "), memory_as_failure():
+        raise error
+
+
+def test_torch_really_says_so_when_memory_runs_out():
+    with pytest.raises(TrainingFailed, match=r"out of memory: .*allocate"), memory_as_failure():
+        torch.empty(2**60, dtype=torch.uint8)
+
+
+def test_other_errors_are_bugs_and_pass():
+    with pytest.raises(RuntimeError, match="shapes"), memory_as_failure():
+        raise RuntimeError("shapes cannot be multiplied")
+
+
+def test_a_process_can_keep_its_freed_memory_and_still_compute():
+    assert keep_freed_memory() in (True, False)
+    assert torch.ones(2**22).sum().item() == 2**22
+
+
+def test_where_there_is_no_such_call_memory_is_left_alone(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert keep_freed_memory() is False
