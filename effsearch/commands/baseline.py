@@ -21,12 +21,11 @@ from effsearch.search.baseline import (
     BaselineResult,
     Problem,
     Progress,
-    Ranked,
     SearchSettings,
-    reward,
     search_baseline,
 )
 from effsearch.search.fidelity import ENOUGH_TRAININGS, FidelityChoice
+from effsearch.search.ranking import Ranked, reward
 from effsearch.search.study import JournalStudy, finished_trial
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budget, short_count

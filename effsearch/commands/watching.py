@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 PRINT_SECONDS = 5.0  # between lines of progress where stderr is no terminal
 
@@ -21,6 +21,8 @@ class Watcher:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[text]}"),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=self.console,
             transient=True,
         )

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from effsearch.space.layers import Layer, layers
+from effsearch.space.layer import Layer
+from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -6,22 +6,22 @@ formula and runs a whole search in a second.
 """
 
 import itertools
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from effsearch.search.executor import Executor, drive
 from effsearch.search.proposer import Proposal, Proposer
+from effsearch.search.ranking import Ranked, rank_networks, reward
+from effsearch.search.time_limit import TimeLimit
 from effsearch.space.anchors import Anchor
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
-from effsearch.space.cost import Cost, count_cost
+from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
 from effsearch.space.search_space import SearchSpace
-from effsearch.space.spec import ModelSpec
 
 StopReason = Literal["trials", "minutes", "exhausted"]
 
@@ -62,24 +62,6 @@ class Problem:
     num_classes: int
     fidelity: Fidelity
     anchors: tuple[Anchor, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranked:
-    """A network with all its trainings."""
-
-    name: str
-    spec: ModelSpec
-    network: str
-    cost: Cost
-    seeds: tuple[int, ...]
-    accuracies: tuple[float, ...]  # one for each seed
-    mean_score: float  # of the objective
-
-    @property
-    def mean_accuracy(self) -> float:
-        """Mean validation accuracy over the seeds."""
-        return statistics.fmean(self.accuracies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +137,11 @@ class _Search:
         self.problem = problem
         self.settings = settings
         self.executor = executor
-        self.clock = clock
         self.record = record
         self.notify = notify
-        self.started = clock()
         self.evaluations = list(history)
-        self.expected_seconds = expected_seconds
+        self.time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected_seconds)
+        self.time.learn(history)
         self.stopped_by: StopReason = "trials"
         self.open_proposals: dict[str, Proposal] = {}
         self.num_handed_out = sum(evaluation.job.replicate == 0 for evaluation in history)
@@ -176,11 +157,12 @@ class _Search:
         for evaluation in history:
             self.show_to_sampler(evaluation)
         known = {evaluation.job.network for evaluation in history}
-        self.anchor_jobs = [
-            job for anchor in problem.anchors if (job := self.anchor_job(anchor)).network not in known
-        ]
-        for job in self.anchor_jobs:
-            self.proposer.mark_seen(job.network)
+        self.anchor_jobs: list[Job] = []
+        for job in map(self.anchor_job, problem.anchors):
+            if job.network not in known:
+                known.add(job.network)
+                self.anchor_jobs.append(job)
+                self.proposer.mark_seen(job.network)
 
     # Trials
 
@@ -191,7 +173,7 @@ class _Search:
         if self.settings.num_trials is not None and self.num_handed_out >= self.settings.num_trials:
             self.stopped_by = "trials"
             return None
-        if self.is_time_up(self.seconds_to_confirm()) and self.num_handed_out:
+        if self.time.is_up(reserved_seconds=self.seconds_to_confirm()) and self.num_handed_out:
             self.stopped_by = "minutes"
             return None
         if self.anchor_jobs:
@@ -237,6 +219,7 @@ class _Search:
     def take(self, evaluation: Evaluation) -> None:
         self.record(evaluation)
         self.evaluations.append(evaluation)
+        self.time.learn([evaluation])
         self.show_to_sampler(evaluation)
         self.num_failures_in_a_row = self.num_failures_in_a_row + 1 if evaluation.failure else 0
         self.tell_watcher("trials", evaluation)
@@ -270,28 +253,13 @@ class _Search:
             exponent=self.settings.reward_exponent,
         )
 
-    # Time
-
-    def mean_seconds(self) -> float:
-        seconds = [evaluation.seconds for evaluation in self.evaluations if evaluation.result]
-        return statistics.fmean(seconds) if seconds else self.expected_seconds
+    # Confirmation
 
     def seconds_to_confirm(self) -> float:
-        """Give the time set aside for the fresh seeds, at most two fifths of the whole."""
-        if self.settings.minutes is None:
-            return 0.0
         num_networks = self.settings.num_finalists + len(self.problem.anchors)
-        num_rounds = -(-num_networks * (self.settings.num_seeds - 1) // self.executor.num_slots)
-        return min(0.4 * self.settings.minutes * 60, num_rounds * self.mean_seconds() * 1.1)
-
-    def is_time_up(self, seconds_reserved: float) -> bool:
-        """Tell whether a training that starts now would end too late."""
-        if self.settings.minutes is None:
-            return False
-        left = self.settings.minutes * 60 - (self.clock() - self.started)
-        return self.mean_seconds() > left - seconds_reserved
-
-    # Confirmation
+        return self.time.seconds_to_confirm(
+            num_networks * (self.settings.num_seeds - 1), num_slots=self.executor.num_slots
+        )
 
     def run_confirmation(self) -> None:
         if not any(evaluation.result for evaluation in self.evaluations):
@@ -300,11 +268,12 @@ class _Search:
         jobs = self.confirmation_jobs()
 
         def propose() -> Job | None:
-            return None if self.is_time_up(0.0) else next(jobs, None)
+            return None if self.time.is_up() else next(jobs, None)
 
         def take(evaluation: Evaluation) -> None:
             self.record(evaluation)
             self.evaluations.append(evaluation)
+            self.time.learn([evaluation])
             self.tell_watcher("confirm", evaluation)
 
         drive(self.executor, propose=propose, take=take)
@@ -342,30 +311,8 @@ class _Search:
 
     # Result
 
-    def ranked(self) -> list[Ranked]:
-        """Give every scored network, those with the most seeds first, then by mean score."""
-        groups: dict[str, list[Evaluation]] = {}
-        for evaluation in self.evaluations:
-            if evaluation.result:
-                groups.setdefault(evaluation.job.network, []).append(evaluation)
-        ranked = []
-        for group in groups.values():
-            accuracies = [evaluation.result.val_accuracy for evaluation in group if evaluation.result]
-            ranked.append(
-                Ranked(
-                    name=group[0].job.name,
-                    spec=group[0].job.spec,
-                    network=group[0].job.network,
-                    cost=group[0].job.cost,
-                    seeds=tuple(evaluation.job.seed for evaluation in group),
-                    accuracies=tuple(accuracies),
-                    mean_score=statistics.fmean(self.score(evaluation) for evaluation in group),
-                )
-            )
-        return sorted(ranked, key=lambda one: (-len(one.seeds), -one.mean_score))
-
     def result(self) -> BaselineResult:
-        ranked = self.ranked()
+        ranked = rank_networks(self.evaluations, score=self.score)
         most_seeds = len(ranked[0].seeds)
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
         firsts = [evaluation for evaluation in self.evaluations if evaluation.job.replicate == 0]
@@ -392,17 +339,6 @@ class _Search:
                 num_refused=self.proposer.num_refused,
                 best=max(scored, key=self.score, default=None),
                 last=evaluation,
-                seconds=self.clock() - self.started,
+                seconds=self.time.elapsed,
             )
         )
-
-
-def reward(accuracy: float, *, multiply_adds: int, target: int | None, exponent: float) -> float:
-    """Give MnasNet's reward: accuracy * (multiply_adds / target)^exponent (arXiv:1807.11626, equation 2).
-
-    Raises:
-        UsageError: There is no target, because the budget does not bound the multiply-adds.
-    """
-    if target is None:
-        raise UsageError("the reward needs a budget in FLOPs, such as --budget 400M-FLOPs")
-    return float(accuracy * (multiply_adds / target) ** exponent)

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from effsearch.search.executor import Executor, drive
+from effsearch.search.time_limit import TimeLimit
 from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import (
     PAPER_COEFFICIENTS,
@@ -54,6 +55,8 @@ class CoefficientSettings:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        if not 0.001 <= self.tolerance <= 1:  # below, four decimals of alpha hardly ever meet the surface
+            raise UsageError(f"--tolerance must be from 0.001 to 1 in a search, got {self.tolerance:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,35 +184,30 @@ def search_coefficients(
     Raises:
         RunError: No training came to a score.
     """
-    started = clock()
+    time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected_seconds)
+    time.learn(history)
     evaluations = list(history)
-    jobs = [_job(candidate, fidelity, base.resolution, settings.seed) for candidate in candidates]
-    by_network = {
-        (job.network, job.fidelity): candidate for job, candidate in zip(jobs, candidates, strict=True)
-    }
+    by_network: dict[tuple[str, Fidelity], Candidate] = {}
+    jobs = []
+    for candidate in candidates:
+        # two target resolutions may come to one proxy resolution: the first is trained
+        job = _job(candidate, fidelity, base.resolution, settings.seed)
+        if (job.network, job.fidelity) not in by_network:
+            by_network[job.network, job.fidelity] = candidate
+            jobs.append(job)
     done = {_key(evaluation.job) for evaluation in history}
     num_first = sum(evaluation.job.replicate == 0 for evaluation in history)
     waiting = iter([job for job in jobs if _key(job) not in done])
 
-    def is_time_up(seconds_reserved: float) -> bool:
-        if settings.minutes is None:
-            return False
-        left = settings.minutes * 60 - (clock() - started)
-        return mean_seconds() > left - seconds_reserved
-
-    def mean_seconds() -> float:
-        seconds = [evaluation.seconds for evaluation in evaluations if evaluation.result]
-        return statistics.fmean(seconds) if seconds else expected_seconds
-
     def seconds_to_confirm() -> float:
-        rounds = -(-settings.num_finalists * (settings.num_seeds - 1) // executor.num_slots)
-        return min(0.4 * (settings.minutes or 0) * 60, rounds * mean_seconds() * 1.1)
+        num_trainings = settings.num_finalists * (settings.num_seeds - 1)
+        return time.seconds_to_confirm(num_trainings, num_slots=executor.num_slots)
 
     def next_first() -> Job | None:
         nonlocal num_first
         if settings.num_trials is not None and num_first >= settings.num_trials:
             return None
-        if num_first and is_time_up(seconds_to_confirm()):
+        if num_first and time.is_up(reserved_seconds=seconds_to_confirm()):
             return None
         job = next(waiting, None)
         num_first += job is not None
@@ -218,13 +216,14 @@ def search_coefficients(
     def take(evaluation: Evaluation) -> None:
         record(evaluation)
         evaluations.append(evaluation)
+        time.learn([evaluation])
         notify(evaluation, len(evaluations))
 
     drive(executor, propose=next_first, take=take)
     confirmations = _confirmations(evaluations, settings)
     drive(
         executor,
-        propose=lambda: None if is_time_up(0.0) else next(confirmations, None),
+        propose=lambda: None if time.is_up() else next(confirmations, None),
         take=take,
     )
     groups: dict[tuple[str, Fidelity], list[float]] = {}

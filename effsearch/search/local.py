@@ -59,11 +59,12 @@ class ProcessExecutor:
     def submit(self, job: Job) -> None:
         """Send a job to a free worker; a worker found dead is replaced first."""
         index = next(index for index, worker in enumerate(self._workers) if worker.job is None)
-        if not self._workers[index].process.is_alive():
+        try:
+            self._workers[index].pipe.send(job)
+        except (BrokenPipeError, ConnectionResetError):
             self._workers[index] = self._spawn()
-        worker = self._workers[index]
-        worker.job, worker.started = job, time.monotonic()
-        worker.pipe.send(job)
+            self._workers[index].pipe.send(job)
+        self._workers[index].job, self._workers[index].started = job, time.monotonic()
 
     def wait(self) -> Evaluation:
         """Block until a job has ended; a worker that died gives a failure and is replaced.

@@ -63,8 +63,13 @@ class JournalStudy:
 
     def __init__(self, path: Path, *, study_name: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        _cut_torn_tail(path)
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=_FileLock(path)))
+        lock = _FileLock(path)
+        lock.acquire()
+        try:
+            _cut_torn_tail(path)
+        finally:
+            lock.release()
+        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
         self._study = optuna.create_study(
             study_name=study_name, storage=storage, direction="maximize", load_if_exists=True
         )

@@ -4,6 +4,7 @@ The surface is |alpha * beta^2 * gamma^2 - 2| < tolerance with all three at leas
 the decimals as they are written.
 """
 
+import bisect
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -157,9 +158,15 @@ def solve_phi(
         The nearest network, or None where none is within `tolerance` (a share of the target).
     """
     target = factor * count_cost(base).multiply_adds
-    nearest = math.log2(factor)  # built cost is above nominal more often than below: look further down
-    phis = [round(float(phi), 4) for phi in np.linspace(nearest - 1, nearest + 0.5, 301)]
-    best = min(
-        scale_family(base, coefficients, phis), key=lambda member: abs(member.cost.multiply_adds - target)
-    )
+    nominal = math.log2(factor)  # built cost is above nominal more often than below: look further down
+    phis = [round(float(phi), 4) for phi in np.linspace(nominal - 1, nominal + 0.5, 301)]
+
+    def built(phi: float) -> int:
+        return count_cost(scale_model(base, coefficients.multipliers(phi))).multiply_adds
+
+    # The built cost never falls along a ray, so bisection finds the two steps on either side of the target.
+    above = bisect.bisect_left(phis, target, key=built)
+    below = bisect.bisect_left(phis, built(phis[above - 1]), key=built) if above else 0
+    nearest = scale_family(base, coefficients, [phis[below], *phis[above : above + 1]])
+    best = min(nearest, key=lambda member: abs(member.cost.multiply_adds - target))
     return best if abs(best.cost.multiply_adds - target) <= tolerance * target else None

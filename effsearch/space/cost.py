@@ -7,7 +7,8 @@ same networks with fvcore and torch, and the tests hold the three together.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from effsearch.space.layers import Layer, layers
+from effsearch.space.layer import Layer
+from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
 
 

@@ -20,6 +20,8 @@ MAX_TEXT = 1_000_000  # characters
 MAX_NODES = 100_000  # after aliases are followed
 MAX_DEPTH = 32
 
+_TAG_PREFIX = "tag:yaml.org,2002:"
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -95,6 +97,8 @@ def _construct(node: yaml.Node, path: Path, lines: dict[Path, int], source: str)
     lines[path] = line
     if len(lines) > MAX_NODES or len(path) > MAX_DEPTH:
         raise SpecError(f"{source}, line {line}: too many or too deeply nested values")
+    if isinstance(node, yaml.CollectionNode) and node.tag not in (_TAG_PREFIX + "map", _TAG_PREFIX + "seq"):
+        raise _tag_error(node, line, source)
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -112,7 +116,7 @@ def _construct(node: yaml.Node, path: Path, lines: dict[Path, int], source: str)
 
 
 def _scalar(node: yaml.ScalarNode, line: int, source: str) -> Any:
-    kind = node.tag.rpartition(":")[2]
+    kind = node.tag.removeprefix(_TAG_PREFIX)
     text: str = node.value
     try:
         if kind == "int":
@@ -130,4 +134,8 @@ def _scalar(node: yaml.ScalarNode, line: int, source: str) -> Any:
         return None
     if kind == "str":
         return text
-    raise SpecError(f"{source}, line {line}: tags such as {node.tag!r} are not read")
+    raise _tag_error(node, line, source)
+
+
+def _tag_error(node: yaml.Node, line: int, source: str) -> SpecError:
+    return SpecError(f"{source}, line {line}: tags such as {node.tag!r} are not read")

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effsearch.space.budget import Budget, smallest_excess
+from effsearch.space.block_layers import block_layers
+from effsearch.space.budget import Budget, show_excess
 from effsearch.space.cost import Cost, layers_cost
 from effsearch.space.errors import BudgetError
-from effsearch.space.layers import Layer, block_layers, head_layers, stem_layers
+from effsearch.space.layer import Layer
+from effsearch.space.layers import head_layers, stem_layers
 from effsearch.space.search_space import SearchSpace, Slot
 
 IntArray = NDArray[np.int64]
@@ -68,6 +70,8 @@ def all_points(space: SearchSpace) -> IntArray:
     Returns:
         (size, num_dimensions) choice indices, the last dimension varying fastest.
     """
+    if not space.dimensions:
+        return np.zeros((1, 0), dtype=np.int64)
     radices = tuple(len(dimension.labels) for dimension in space.dimensions)
     return np.stack(np.unravel_index(np.arange(space.size), radices), axis=1).astype(np.int64)
 
@@ -165,6 +169,8 @@ def draw_inside(
         points = sample_points(space, BATCH, rng=rng)
         costs = screen(space, points, resolution=resolution, num_classes=num_classes)
         inside = costs.inside(budget)
+        if not num_drawn and not inside.any():
+            _require_reachable(space, budget, resolution=resolution, num_classes=num_classes)
         found.append(points[inside & (costs.shares(budget) >= least_share)])
         fallback.append(points[inside][:num_points])
         num_drawn += BATCH
@@ -175,23 +181,19 @@ def draw_inside(
             found = found if sum(map(len, found)) else fallback
             if not sum(map(len, found)):
                 lean = cheapest_point(space, resolution=resolution, num_classes=num_classes)
-                cost = screen(space, lean[None], resolution=resolution, num_classes=num_classes)
-                if not cost.inside(budget)[0]:
-                    raise BudgetError(
-                        f"no candidate of {space.name} fits: the cheapest needs "
-                        f"{smallest_excess([cost.at(0)], budget)}; raise the budget, lower --resolution or give "
-                        "a smaller --space"
-                    )
+                _require_inside(space, lean, budget, resolution=resolution, num_classes=num_classes)
                 found = [lean[None]]
             found = [np.resize(np.concatenate(found), (num_points, len(space.dimensions)))]
     return np.concatenate(found)[:num_points]
 
 
-def cheapest_point(space: SearchSpace, *, resolution: int, num_classes: int) -> IntArray:
+def cheapest_point(
+    space: SearchSpace, *, resolution: int, num_classes: int, measure: str = "multiply_adds"
+) -> IntArray:
     """Find the cheapest point by choosing each dimension in turn until nothing gets cheaper.
 
     Returns:
-        (num_dimensions,) choice indices; the least multiply-adds, then the fewest parameters.
+        (num_dimensions,) choice indices; the least of `measure`, then of the parameters.
     """
     point = np.zeros(len(space.dimensions), dtype=np.int64)
     while True:
@@ -200,9 +202,29 @@ def cheapest_point(space: SearchSpace, *, resolution: int, num_classes: int) -> 
             rivals = np.repeat(point[None], len(dimension.labels), axis=0)
             rivals[:, index] = np.arange(len(dimension.labels))
             costs = screen(space, rivals, resolution=resolution, num_classes=num_classes)
-            point = rivals[np.lexsort((costs.parameters, costs.multiply_adds))[0]]
+            point = rivals[np.lexsort((costs.parameters, getattr(costs, measure)))[0]]
         if (point == before).all():
             return point
+
+
+def _require_reachable(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> None:
+    """Refuse a budget of which one bound alone is out of reach, before two million points are drawn in vain."""
+    for measure, limit in budget.limits().items():
+        lean = cheapest_point(space, resolution=resolution, num_classes=num_classes, measure=measure)
+        _require_inside(
+            space, lean, Budget(**{measure: limit}), resolution=resolution, num_classes=num_classes
+        )
+
+
+def _require_inside(
+    space: SearchSpace, lean: IntArray, budget: Budget, *, resolution: int, num_classes: int
+) -> None:
+    cost = screen(space, lean[None], resolution=resolution, num_classes=num_classes).at(0)
+    if not budget.allows(cost):
+        raise BudgetError(
+            f"no candidate of {space.name} fits: the cheapest needs {show_excess(cost, budget)}; raise the "
+            "budget, lower --resolution or give a smaller --space"
+        )
 
 
 def _choose(slot: Slot, points: IntArray) -> IntArray:

@@ -6,12 +6,12 @@ a `ModelSpec`. A point is a tuple of choice indices, one for each dimension. `sp
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from effsearch.space.block_layers import block_layers
 from effsearch.space.errors import SpecError
-from effsearch.space.layers import block_layers
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec
 
 Point = tuple[int, ...]
@@ -37,7 +37,7 @@ class Slot:
     dimensions: tuple[int, ...] = ()  # indices; the last one varies fastest
     radices: tuple[int, ...] = ()  # number of choices of each
 
-    def index_at(self, point: Sequence[int]) -> int:
+    def index_at(self, point: Sequence[int] | Mapping[int, int]) -> int:
         """Give the position in `values` that a point selects."""
         index = 0
         for dimension, radix in zip(self.dimensions, self.radices, strict=True):
@@ -59,7 +59,7 @@ def combine(slots: Mapping[str, Slot], make: Callable[..., Any]) -> Slot:
     values = []
     for choice in itertools.product(*(range(radix) for radix in radices)):
         point = dict(zip(dimensions, choice, strict=True))
-        values.append(make(**{name: slot.values[_index_in(slot, point)] for name, slot in slots.items()}))
+        values.append(make(**{name: slot.values[slot.index_at(point)] for name, slot in slots.items()}))
     return Slot(values=tuple(values), dimensions=dimensions, radices=radices)
 
 
@@ -152,7 +152,8 @@ class SearchSpace:
             (self.stem.dimensions, lambda point: self.stem.at(point) == spec.stem),
             (self.head.dimensions, lambda point: _same_head(self.head.at(point), spec.head)),
         ]
-        if len(self.stages) != len(spec.stages):
+        norm = (self.norm_momentum, self.norm_epsilon)
+        if len(self.stages) != len(spec.stages) or norm != (spec.norm_momentum, spec.norm_epsilon):
             return None
         in_channels = spec.stem.out_channels
         for template, stage in zip(self.stages, spec.stages, strict=True):
@@ -168,17 +169,13 @@ class SearchSpace:
                 return tuple(point)
         return None
 
-    def _assignments(self, point: list[int], dimensions: set[int]) -> "itertools.chain[None]":
+    def _assignments(self, point: list[int], dimensions: set[int]) -> Iterator[None]:
         """Set some dimensions of `point` to each combination in turn; stopping leaves the last one set."""
         ordered = sorted(dimensions)
-        choices = itertools.product(*(range(len(self.dimensions[index].labels)) for index in ordered))
-
-        def assign(choice: tuple[int, ...]) -> list[None]:
+        for choice in itertools.product(*(range(len(self.dimensions[index].labels)) for index in ordered)):
             for index, value in zip(ordered, choice, strict=True):
                 point[index] = value
-            return [None]
-
-        return itertools.chain.from_iterable(map(assign, choices))
+            yield
 
     @staticmethod
     def _shared_dimensions(groups: Sequence[Sequence[int]]) -> set[int]:
@@ -188,13 +185,6 @@ class SearchSpace:
             shared |= seen & set(group)
             seen |= set(group)
         return shared
-
-
-def _index_in(slot: Slot, point: Mapping[int, int]) -> int:
-    index = 0
-    for dimension, radix in zip(slot.dimensions, slot.radices, strict=True):
-        index = index * radix + point[dimension]
-    return index
 
 
 def _same_head(one: HeadSpec, other: HeadSpec) -> bool:

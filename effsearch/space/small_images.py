@@ -6,7 +6,7 @@ run and inherited by every candidate and every scaled network, so that no coeffi
 
 import dataclasses
 
-from effsearch.space.layers import strided_size
+from effsearch.space.layer import strided_size
 from effsearch.space.spec import ModelSpec
 
 

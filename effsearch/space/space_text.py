@@ -19,13 +19,14 @@ channels (to multiples of eight), and repeats are offsets where the base has rep
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 from effsearch.space.errors import SpecError
 from effsearch.space.located_yaml import Document, Path, parse_yaml, show_value
 from effsearch.space.rounding import round_channels
 from effsearch.space.search_space import Dimension, Label, SearchSpace, Slot, StageTemplate, combine
-from effsearch.space.spec import MAX_BLOCKS, BlockSpec, HeadSpec, StageSpec, StemSpec
+from effsearch.space.spec import MAX_BLOCKS, MAX_CHANNELS, BlockSpec, HeadSpec, StageSpec, StemSpec
 from effsearch.space.text import check_schema_version, construct
 
 _TOP_KEYS = (
@@ -48,6 +49,7 @@ _STAGE_KEYS = ("stride", "channels", "repeats", "base", "any_of", "layers")
 _SHORT = {"kernel_size": "k", "expand_ratio": "e", "se_ratio": "se", "channels": "c", "repeats": "r"}
 
 MAX_CHOICES = 1_000  # of one dimension
+MAX_COMBINATIONS = 100_000  # of the choices in one block
 
 
 def space_from_yaml(text: str, *, source: str = "space") -> SearchSpace:
@@ -111,7 +113,8 @@ class _SpaceReader:
                     point, resolution=space.resolution or 224, num_classes=space.num_classes or 1000
                 )
             except SpecError as error:
-                raise self.document.error((str(error).partition(" ")[0],), str(error)) from None
+                name = str(error).partition(" ")[0]
+                raise self.document.error((name,) if name in _TOP_KEYS else (), str(error)) from None
 
     def optional_int(self, name: str) -> int | None:
         value = self.document.value.get(name)
@@ -132,13 +135,18 @@ class _SpaceReader:
         slots = {
             name: self.slot((*path, name), choices, f"{path[-1]}.{name}") for name, choices in mapping.items()
         }
-        return combine(slots, lambda **values: construct(document, path, spec_class, values))
+        return self.combined(path, slots, spec_class)
 
     def stage(self, path: Path, value: Any, defaults: dict[str, Any]) -> StageTemplate:
         document = self.document
         prefix = f"stage{int(path[-1]) + 1}"
         mapping = document.mapping(path, value, (*_STAGE_KEYS, *_BLOCK_KEYS))
         base = document.mapping((*path, "base"), mapping.get("base", {}), ("channels", "repeats"))
+        for name, count in base.items():
+            if type(count) is not int or count < 1:
+                raise document.error(
+                    (*path, "base", name), f"must be a whole number above zero, got {count!r}"
+                )
         own = {"stride": mapping.get("stride", 1)}
         own |= {name: mapping.get(name, base.get(name)) for name in ("channels", "repeats")}
         if "layers" in mapping:
@@ -147,7 +155,7 @@ class _SpaceReader:
                     (*path, "layers"), "layers stand by themselves, without repeats or any_of"
                 )
             own["repeats"] = 1
-        tied = self.alternatives(path, mapping, prefix) if "any_of" in mapping else {}
+        tied = self.alternatives(path, {**defaults, **mapping}, prefix) if "any_of" in mapping else {}
         slots: dict[str, Slot] = {}
         for name in ("stride", "channels", "repeats"):
             if name in tied:
@@ -195,7 +203,7 @@ class _SpaceReader:
         for index, item in enumerate(value):
             item_path, name = (*path, index), f"{prefix}.layer{index + 1}"
             mapping = self.document.mapping(item_path, item, ("any_of", *_BLOCK_KEYS))
-            tied = self.alternatives(item_path, mapping, name) if "any_of" in mapping else {}
+            tied = self.alternatives(item_path, {**defaults, **mapping}, name) if "any_of" in mapping else {}
             own = {key: mapping[key] for key in mapping if key != "any_of"}
             blocks.append(self.block(item_path, {**defaults, **own}, tied, name))
         return tuple(blocks)
@@ -205,8 +213,20 @@ class _SpaceReader:
         for name, choices in fields.items():
             if name not in slots:
                 slots[name] = self.slot((*path, name), choices, f"{prefix}.{name}")
+        return self.combined(path, slots, BlockSpec)
+
+    def combined(self, path: Path, slots: dict[str, Slot], spec_class: Any) -> Slot:
+        """Make a spec value for each combination of the choices that its fields hang on."""
         document = self.document
-        return combine(slots, lambda **values: construct(document, path, BlockSpec, values))
+        radix_of: dict[int, int] = {}
+        for slot in slots.values():
+            radix_of |= zip(slot.dimensions, slot.radices, strict=True)
+        num_combinations = math.prod(radix_of.values())
+        if num_combinations > MAX_COMBINATIONS:
+            raise document.error(
+                path, f"{num_combinations:,} combinations are too many; at most {MAX_COMBINATIONS:,}"
+            )
+        return combine(slots, lambda **values: construct(document, path, spec_class, values))
 
     def alternatives(self, path: Path, mapping: dict[str, Any], prefix: str) -> dict[str, Slot]:
         """Unfold `any_of` to concrete alternatives, one dimension for all the fields that it names."""
@@ -221,6 +241,9 @@ class _SpaceReader:
             values = dict(document.mapping((*path, index), item, known))
             label = values.pop("label", None)
             choices = [value if isinstance(value, list) else [value] for value in values.values()]
+            if not all(choices):
+                raise document.error((*path, index), "the list of choices is empty")
+            self.check_num_choices((*path, index), len(rows) + math.prod(map(len, choices)))
             for combination in itertools.product(*choices):
                 row = dict(zip(values, combination, strict=True))
                 rows.append(row)
@@ -284,10 +307,13 @@ class _SpaceReader:
         return Slot(values=tuple(distinct), dimensions=(dimension,), radices=(len(distinct),))
 
     def add_dimension(self, path: Path, name: str, labels: list[Label]) -> int:
-        if len(labels) > MAX_CHOICES:
-            raise self.document.error(path, f"{len(labels)} choices are too many; at most {MAX_CHOICES}")
+        self.check_num_choices(path, len(labels))
         self.dimensions.append(Dimension(name=name, labels=tuple(labels)))
         return len(self.dimensions) - 1
+
+    def check_num_choices(self, path: Path, num_choices: int) -> None:
+        if num_choices > MAX_CHOICES:
+            raise self.document.error(path, f"{num_choices:,} choices are too many; at most {MAX_CHOICES:,}")
 
     def resolved(self, path: Path, slot: Slot, field: str, base: dict[str, Any]) -> Slot:
         """Replace values that are relative to the stage's base by what they come to."""
@@ -301,9 +327,12 @@ class _SpaceReader:
                         path, f"{value} needs base: {{channels: ...}} in the same stage"
                     )
                 try:
-                    value = round_channels(base["channels"] * float(value[1:]))
-                except (ValueError, OverflowError, TypeError):
-                    raise self.document.error(path, f"cannot read {value!r}: write x0.75") from None
+                    multiplier = float(value[1:])
+                except ValueError:
+                    multiplier = math.nan
+                if not 0 < multiplier < MAX_CHANNELS:
+                    raise self.document.error(path, f"cannot read {value!r}: write it like x0.75")
+                value = round_channels(base["channels"] * multiplier)
             elif field == "repeats" and "repeats" in base:
                 if type(value) is not int:
                     raise self.document.error(path, f"an offset must be a whole number, got {value!r}")

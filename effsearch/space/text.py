@@ -58,10 +58,10 @@ def from_json(text: str, *, source: str = "spec") -> ModelSpec:
     """
     try:
         json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of over 4,300 digits is a ValueError
         line = getattr(error, "lineno", 1)
         raise SpecError(f"{source}, line {line}: not JSON: {getattr(error, 'msg', error)}") from None
-    return from_yaml(text, source=source)
+    return from_yaml(text.replace("\t", " "), source=source)  # YAML has no tabs, and JSON has none in strings
 
 
 def from_yaml(text: str, *, source: str = "spec") -> ModelSpec:

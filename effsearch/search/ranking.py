@@ -1,0 +1,65 @@
+"""Which network is the best, when some were trained more often than others?"""
+
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from effsearch.space.cost import Cost
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Evaluation
+from effsearch.space.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A network with all its trainings."""
+
+    name: str
+    spec: ModelSpec
+    network: str
+    cost: Cost
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]  # one for each seed
+    mean_score: float  # of the objective
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean validation accuracy over the seeds."""
+        return statistics.fmean(self.accuracies)
+
+
+def rank_networks(evaluations: Iterable[Evaluation], *, score: Callable[[Evaluation], float]) -> list[Ranked]:
+    """Give every scored network, those with the most seeds first, then by mean score.
+
+    Args:
+        evaluations: Ended trainings; failures are passed over.
+        score: The objective of one training that came to a result.
+    """
+    groups: dict[str, list[Evaluation]] = {}
+    for evaluation in evaluations:
+        if evaluation.result:
+            groups.setdefault(evaluation.job.network, []).append(evaluation)
+    ranked = [
+        Ranked(
+            name=group[0].job.name,
+            spec=group[0].job.spec,
+            network=network,
+            cost=group[0].job.cost,
+            seeds=tuple(evaluation.job.seed for evaluation in group),
+            accuracies=tuple(evaluation.result.val_accuracy for evaluation in group if evaluation.result),
+            mean_score=statistics.fmean(score(evaluation) for evaluation in group),
+        )
+        for network, group in groups.items()
+    ]
+    return sorted(ranked, key=lambda one: (-len(one.seeds), -one.mean_score))
+
+
+def reward(accuracy: float, *, multiply_adds: int, target: int | None, exponent: float) -> float:
+    """Give MnasNet's reward: accuracy * (multiply_adds / target)^exponent (arXiv:1807.11626, equation 2).
+
+    Raises:
+        UsageError: There is no target, because the budget does not bound the multiply-adds.
+    """
+    if target is None:
+        raise UsageError("the reward needs a budget in FLOPs, such as --budget 400M-FLOPs")
+    return float(accuracy * (multiply_adds / target) ** exponent)

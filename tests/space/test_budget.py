@@ -1,0 +1,87 @@
+import pytest
+
+from effsearch.space.budget import Budget, parse_budget, short_count, show_excess
+from effsearch.space.cost import Cost
+from effsearch.space.errors import BudgetError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("400M-FLOPs", Budget(multiply_adds=400_000_000)),
+        ("400M-MACs", Budget(multiply_adds=400_000_000)),
+        ("0.4G-FLOPs", Budget(multiply_adds=400_000_000)),
+        (".4b-madds", Budget(multiply_adds=400_000_000)),
+        ("400 M FLOPs", Budget(multiply_adds=400_000_000)),
+        ("400mflops", Budget(multiply_adds=400_000_000)),
+        (" 1T-flops ", Budget(multiply_adds=10**12)),
+        ("400000000 MACs", Budget(multiply_adds=400_000_000)),  # the M is of MACs
+        ("385814752-FLOPs", Budget(multiply_adds=385_814_752)),
+        ("5.3M-params", Budget(parameters=5_300_000)),
+        ("5.288548M-params", Budget(parameters=5_288_548)),  # exact, where floats give 5,288,547
+        ("6.7M-activations", Budget(activations=6_700_000)),
+        ("0.0005k-params", None),
+    ],
+)
+def test_budgets_are_read_exactly(text: str, expected: Budget | None) -> None:
+    if expected is None:
+        with pytest.raises(BudgetError, match="a budget must be above zero, got 0 parameters"):
+            parse_budget(text)
+    else:
+        assert parse_budget(text) == expected
+
+
+def test_several_bounds_hold_together() -> None:
+    budget = parse_budget("400M-FLOPs", max_params="5.3M", max_activations="7M-activations")
+    assert budget == Budget(multiply_adds=400_000_000, parameters=5_300_000, activations=7_000_000)
+    assert parse_budget(None, max_params="5M-params") == Budget(parameters=5_000_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "400", "400M", "M-FLOPs", "-400M-FLOPs", "400X-FLOPs", "400M-FLIPs", "1e9-FLOPs", "4,0G-FLOPs"],
+)
+def test_budgets_that_cannot_be_read_show_how_to_write_them(text: str) -> None:
+    with pytest.raises(BudgetError, match=f"cannot read the budget '{text}': write it like 400M-FLOPs"):
+        parse_budget(text)
+
+
+def test_bounds_that_contradict_themselves_are_refused() -> None:
+    with pytest.raises(BudgetError, match="two budgets for parameters: give one of them"):
+        parse_budget("5M-params", max_params="4M")
+    with pytest.raises(BudgetError, match=r"'4M-FLOPs' does not bound params: write it like 5.3M"):
+        parse_budget(None, max_params="4M-FLOPs")
+    with pytest.raises(BudgetError, match=r"cannot read the budget 'many': write it like 5.3M"):
+        parse_budget(None, max_activations="many")
+    with pytest.raises(BudgetError, match="a budget needs at least one bound, such as 400M-FLOPs"):
+        parse_budget(None)
+    with pytest.raises(BudgetError, match="a budget must be above zero, got 0 multiply_adds"):
+        parse_budget("0M-FLOPs")
+
+
+def test_bounds_are_inclusive() -> None:
+    budget = Budget(multiply_adds=100, parameters=10)
+    assert budget.allows(Cost(multiply_adds=100, parameters=10, activations=10**9))
+    assert not budget.allows(Cost(multiply_adds=101, parameters=10, activations=0))
+    assert not budget.allows(Cost(multiply_adds=100, parameters=11, activations=0))
+
+
+def test_budgets_are_written_as_they_are_read() -> None:
+    assert str(parse_budget("0.4G-MACs", max_params="5.3M")) == "400M-FLOPs, 5.3M-params"
+    assert parse_budget(str(parse_budget("123.4M-FLOPs"))) == parse_budget("123.4M-FLOPs")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(385_814_752, "385.8M"), (7, "7"), (1000, "1k"), (1_500_000, "1.5M"), (2.5e9, "2.5G"), (4e12, "4T")],
+)
+def test_counts_are_shown_short(count: float, text: str) -> None:
+    assert short_count(count) == text
+
+
+def test_an_excess_names_the_bounds_that_break() -> None:
+    cost = Cost(multiply_adds=400, parameters=20, activations=9)
+    assert show_excess(cost, Budget(multiply_adds=300, parameters=20)) == "400 multiply-adds (allowed 300)"
+    assert show_excess(cost, Budget(multiply_adds=300, parameters=2)).endswith(
+        " and 20 parameters (allowed 2)"
+    )
