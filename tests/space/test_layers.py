@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from effsearch.space.layers import block_layers, layers, strided_size
+from effsearch.space.block_layers import block_layers
+from effsearch.space.layer import strided_size
+from effsearch.space.layers import layers
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 DrawSpec = Callable[[int], ModelSpec]

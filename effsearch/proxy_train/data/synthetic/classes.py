@@ -30,16 +30,16 @@ class Surface:
 OUTLINES: dict[str, Outline] = {
     "triangle": Outline(points=3, bevel=pi / 3),
     "square": Outline(points=4, bevel=pi / 4),
-    "star": Outline(points=5, bevel=1.05),
-    "cog": Outline(points=8, bevel=1.00),
+    "star": Outline(points=5, bevel=1.10),
+    "cog": Outline(points=9, bevel=0.95),
 }
 
 # Seen at 16 pixels the last three are finer than the grid and look alike; their rendering at 64 keeps them apart.
 SURFACES: dict[str, Surface] = {
-    "striped": Surface(cycles=1.6),
-    "hatched": Surface(cycles=2.9),
-    "ringed": Surface(cycles=2.9, is_radial=True),
-    "meshed": Surface(cycles=2.2, is_crossed=True),
+    "striped": Surface(cycles=1.5),
+    "hatched": Surface(cycles=2.6),
+    "ringed": Surface(cycles=2.6, is_radial=True),
+    "meshed": Surface(cycles=2.0, is_crossed=True),
 }
 
 CLASS_NAMES: tuple[str, ...] = tuple(f"{surface}-{outline}" for outline in OUTLINES for surface in SURFACES)

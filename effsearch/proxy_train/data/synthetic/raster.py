@@ -1,8 +1,8 @@
 """What does a scene look like in pixels?
 
 Each pixel averages what falls into it, in closed form: edges are ramps as wide as the pixel, and a wave loses
-amplitude as its period nears the pixel. So detail finer than a pixel is lost, rather than turned into a coarser pattern
-that is not in the scene.
+amplitude as its period nears the pixel. So detail finer than a pixel is lost, rather than turned into a coarser
+pattern that is not in the scene.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .scenes import Figures, Floats, Scenes
+from effsearch.proxy_train.data.synthetic.scenes import Figures, Floats, Scenes
 
 
 def render_scenes(scenes: Scenes, *, resolution: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -39,9 +39,9 @@ def render_scenes(scenes: Scenes, *, resolution: int, rng: np.random.Generator) 
     return pixels
 
 
-def _at(values: Floats) -> Floats:
+def _at(values: NDArray[np.floating]) -> Floats:
     """One number an image, ready to meet (n, resolution, resolution)."""
-    return values[:, None, None]
+    return values[:, None, None].astype(np.float32, copy=False)
 
 
 def _fade(cycles: Floats) -> Floats:

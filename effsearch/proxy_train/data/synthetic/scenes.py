@@ -18,7 +18,9 @@ Floats = NDArray[np.float32]
 class Figures:
     """One object in each of n images; arrays are (n,) but for those noted."""
 
-    to_object: Floats  # (n, 6): u = a x + b y + c and v = d x + e y + f; the object's tips lie on u^2 + v^2 = 1
+    to_object: (
+        Floats  # (n, 6): u = a x + b y + c and v = d x + e y + f; the object's tips lie on u^2 + v^2 = 1
+    )
     tilt: Floats  # (n, 2): perspective, u and v are divided by 1 + g u + h v
     radius: Floats  # of the tips, in scene units
     points: Floats
@@ -48,7 +50,8 @@ class Scenes:
 def take_scenes(scenes: Scenes, images: slice) -> Scenes:
     """Some of the images."""
     figures = tuple(
-        Figures(**{name: getattr(each, name)[images] for name in Figures.__slots__}) for each in scenes.figures
+        Figures(**{name: getattr(each, name)[images] for name in Figures.__slots__})
+        for each in scenes.figures
     )
     others = {name: getattr(scenes, name)[images] for name in Scenes.__slots__ if name != "figures"}
     return Scenes(figures=figures, **others)
