@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 # The main job on the embedded data set: search, scale, plot.
 demo: install
-	$(BIN)/effsearch baseline --budget 400M-FLOPs --minutes 2
+	$(BIN)/effsearch baseline --space examples/small_space.yaml --budget 50M-FLOPs --minutes 2
 	$(BIN)/effsearch scale --phi 1..7 --minutes 1
 	$(BIN)/effsearch plot --out demo-front.png
 

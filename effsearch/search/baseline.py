@@ -170,6 +170,8 @@ class _Search:
         drive(self.executor, propose=self.next_trial, take=self.take)
 
     def next_trial(self) -> Job | None:
+        if self.stopped_by == "exhausted":  # other workers may still be training
+            return None
         if self.settings.num_trials is not None and self.num_handed_out >= self.settings.num_trials:
             self.stopped_by = "trials"
             return None
@@ -179,8 +181,6 @@ class _Search:
         if self.anchor_jobs:
             self.num_handed_out += 1
             return self.anchor_jobs.pop(0)
-        if self.stopped_by == "exhausted":
-            return None
         proposal = self.proposer.propose()
         if proposal is None:
             self.stopped_by = "exhausted"

@@ -12,8 +12,6 @@ import yaml
 
 from effsearch.space.errors import SpecError
 
-type_names = {dict: "a mapping", list: "a list", str: "a word", int: "a whole number", float: "a number"}
-
 Path = tuple[str | int, ...]
 
 MAX_TEXT = 1_000_000  # characters
@@ -66,7 +64,9 @@ def show_path(path: Path) -> str:
 
 def show_value(value: Any) -> str:
     """Name a value that came where another kind was expected."""
-    return type_names[type(value)] if isinstance(value, (dict, list)) else repr(value)
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else repr(value)
 
 
 def parse_yaml(text: str, *, source: str) -> Document:

@@ -1,0 +1,85 @@
+import itertools
+
+import pytest
+
+from effsearch.search.fidelity import DEFAULT_RUNG, LADDER, Rung, choose_fidelity, make_fidelity
+from effsearch.space.outcome import Fidelity
+from effsearch.space.presets import load_preset
+
+RUNG = Rung(min_map=4, width=0.5, num_images=8_000, num_epochs=4)
+B0 = load_preset("efficientnet-b0")
+
+
+def test_rungs_go_from_dear_to_cheap() -> None:
+    def price(rung: Rung) -> float:
+        return rung.min_map**2 * rung.width**2 * rung.num_images * rung.num_epochs
+
+    prices = [price(rung) for rung in LADDER]
+    assert prices == sorted(prices, reverse=True)
+    assert len(set(prices)) == len(prices)
+    for dearer, cheaper in itertools.pairwise(LADDER):
+        assert dearer.min_map >= cheaper.min_map
+        assert dearer.width >= cheaper.width
+    assert DEFAULT_RUNG in LADDER
+
+
+def test_a_rung_removes_as_many_strides_as_its_map_needs() -> None:
+    fidelity = make_fidelity(RUNG, B0, resolution=32, num_train_images=50_000, has_fixed_strides=False)
+    assert fidelity == Fidelity(
+        num_images=8_000, num_epochs=4, resolution=32, width=0.5, num_removed_strides=2
+    )
+
+
+def test_a_given_map_replaces_the_rungs_own() -> None:
+    fidelity = make_fidelity(
+        RUNG, B0, resolution=32, num_train_images=50_000, has_fixed_strides=False, min_map=1
+    )
+    assert fidelity.num_removed_strides == 0
+
+
+def test_fixed_strides_stay() -> None:
+    fidelity = make_fidelity(RUNG, B0, resolution=32, num_train_images=50_000, has_fixed_strides=True)
+    assert fidelity.num_removed_strides == 0
+
+
+def test_a_small_training_set_is_used_whole() -> None:
+    fidelity = make_fidelity(RUNG, B0, resolution=32, num_train_images=500, has_fixed_strides=False)
+    assert fidelity.num_images == 500
+
+
+def rungs() -> list[Fidelity]:
+    return [Fidelity(num_images=images, num_epochs=1, resolution=32) for images in (4000, 2000, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "num_workers", "num_images", "num_trainings"),
+    [
+        (20.0, 1, 4000, 30),  # 1,200 s at 40 s
+        (19.9, 1, 2000, 59),
+        (10.0, 2, 4000, 30),
+        (10.0, 1, 2000, 30),
+        (5.0, 1, 1000, 30),
+        (1.0, 1, 1000, 6),  # the cheapest there is, though too dear
+    ],
+)
+def test_the_dearest_rung_is_taken_that_buys_thirty_trainings(
+    minutes: float, num_workers: int, num_images: int, num_trainings: int
+) -> None:
+    choice = choose_fidelity(
+        rungs(), lambda fidelity: fidelity.num_images / 100, minutes=minutes, num_workers=num_workers
+    )
+    assert choice.fidelity.num_images == num_images
+    assert choice.num_trainings == num_trainings
+    assert choice.seconds == num_images / 100
+    assert rungs()[choice.num_rungs_down] == choice.fidelity
+
+
+def test_rungs_below_the_chosen_one_are_never_measured() -> None:
+    measured: list[int] = []
+
+    def measure(fidelity: Fidelity) -> float:
+        measured.append(fidelity.num_images)
+        return 1.0
+
+    choose_fidelity(rungs(), measure, minutes=1.0, num_workers=1)
+    assert measured == [4000]

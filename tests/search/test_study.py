@@ -1,0 +1,87 @@
+import warnings
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from effsearch.search.study import NETWORK_ATTRIBUTE, JournalStudy, distributions_of, finished_trial
+from effsearch.space.search_space import SearchSpace
+
+
+def read(path: Path) -> list[optuna.trial.FrozenTrial]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = JournalStorage(JournalFileBackend(str(path)))
+    return optuna.load_study(study_name="run", storage=storage).trials
+
+
+def trial(space: SearchSpace, index: int, *, value: float | None = 0.5) -> optuna.trial.FrozenTrial:
+    return finished_trial(space, space.labels_at((index,)), value=value, network=f"network-{index}")
+
+
+def test_every_dimension_is_a_categorical_choice_by_its_name(widths: SearchSpace) -> None:
+    (dimension,) = widths.dimensions
+    assert distributions_of(widths)[dimension.name].choices == (8, 16, 24, 32, 40, 48)
+
+
+def test_a_finished_trial_keeps_choices_value_and_network(widths: SearchSpace) -> None:
+    good, failed = trial(widths, 2, value=0.25), trial(widths, 3, value=None)
+    assert good.params == {"stage1.channels": 24}
+    assert (good.value, good.state) == (0.25, TrialState.COMPLETE)
+    assert good.user_attrs == {NETWORK_ATTRIBUTE: "network-2"}
+    assert (failed.value, failed.state) == (None, TrialState.FAIL)
+
+
+def test_the_journal_is_read_by_optunas_own_tools(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    study = JournalStudy(path, study_name="run")
+    study.add(trial(widths, 0, value=0.25))
+    study.add(trial(widths, 1, value=None))
+    found = [(one.params, one.value, one.state, one.user_attrs) for one in read(path)]
+    assert found == [
+        ({"stage1.channels": 8}, 0.25, TrialState.COMPLETE, {"network": "network-0"}),
+        ({"stage1.channels": 16}, None, TrialState.FAIL, {"network": "network-1"}),
+    ]
+
+
+def test_a_network_is_written_once_over_all_resumes(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    for _ in range(2):
+        study = JournalStudy(path, study_name="run")
+        for index in (0, 1, 0):
+            study.add(trial(widths, index))
+    assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1"]
+
+
+@pytest.mark.parametrize("num_torn", [1, 40])
+def test_a_torn_last_line_is_cut_and_said(
+    widths: SearchSpace, tmp_path: Path, num_torn: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "study.journal"
+    study = JournalStudy(path, study_name="run")
+    study.add(trial(widths, 0))
+    study.add(trial(widths, 1))
+    path.write_bytes(path.read_bytes()[:-num_torn])  # the machine stopped in the middle of a write
+    study = JournalStudy(path, study_name="run")
+    assert "the journal's last line was torn" in caplog.text
+    study.add(trial(widths, 1))
+    study.add(trial(widths, 2))
+    assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1", "network-2"]
+
+
+def test_a_journal_torn_in_its_very_first_line_starts_anew(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    path.write_bytes(b'{"op_code": 0, "worker')
+    JournalStudy(path, study_name="run").add(trial(widths, 0))
+    assert len(read(path)) == 1
+
+
+def test_a_lock_left_by_a_dead_process_holds_up_nobody(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    JournalStudy(path, study_name="run").add(trial(widths, 0))
+    assert (tmp_path / "study.journal.lock").exists()  # the file stays, the lock is the kernel's
+    JournalStudy(path, study_name="run").add(trial(widths, 1))
+    assert len(read(path)) == 2
