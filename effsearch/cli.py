@@ -16,7 +16,7 @@ import typer
 
 from effsearch import __version__
 from effsearch.commands.config import read_config
-from effsearch.space.errors import EffsearchError
+from effsearch.space.errors import EffsearchError, UsageError
 
 app = typer.Typer(
     name="effsearch",
@@ -65,12 +65,21 @@ Config = Annotated[
         "--config", help="YAML file of options, such as 'trials: 60'.", callback=_load_config, is_eager=True
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=2**31 - 1,
+        help="Seed of everything that is drawn; proposals repeat exactly with --workers 1.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(help="Trainings side by side; default: one for each core.")]
 Run = Annotated[
     Path | None, typer.Option("--run", help="Run directory; the same command on the same one goes on.")
 ]
-Classes = Annotated[int | None, typer.Option(help="Classes to count with; default: the data's.")]
+Classes = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Classes to count with; default: the data's.")
+]
 ProxyPixels = Annotated[
     int | None, typer.Option(help="Pixels the proxy trains at; default: the images' own size, at most 64.")
 ]
@@ -113,7 +122,9 @@ def baseline(
     ] = None,
     resolution: Annotated[
         int | None,
-        typer.Option(help="Pixels at which the budget is counted; default: the space's, else 224."),
+        typer.Option(
+            min=1, max=4096, help="Pixels at which the budget is counted; default: the space's, else 224."
+        ),
     ] = None,
     classes: Classes = None,
     objective: Annotated[Objective, typer.Option(help="What is maximised.")] = Objective.accuracy,
@@ -206,8 +217,12 @@ def scale(
         float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each of the best, the first included.")] = 3,
-    resolution: Annotated[int | None, typer.Option(help="Pixels of the base; default: its own.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes; default: the base's.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels of the base; default: its own.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Classes; default: the base's.")
+    ] = None,
     seed: Seed = 0,
     workers: Workers = None,
     proxy_resolution: ProxyPixels = None,
@@ -227,6 +242,8 @@ def scale(
     from effsearch.commands.watching import Watcher
 
     phis = parse_phis(phi)
+    if coefficients is not None and (run, data, trials, minutes) != (None, None, None, None):
+        raise UsageError("--coefficients searches nothing: leave out --run, --data, --trials and --minutes")
     settings: Any = None
     proxy_options: Any = None
     if coefficients is None:
@@ -290,8 +307,12 @@ def plot(
 @app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")
 def profile(
     network: Annotated[str, typer.Argument(help="Preset or spec file.")],
-    resolution: Annotated[int | None, typer.Option(help="Pixels; default: the network's own.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes; default: the network's own.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels; default: the network's own.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Classes; default: the network's own.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count what a network costs, and compare with fvcore and torch."""
@@ -344,6 +365,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
+        if (
+            hasattr(error, "format_message") and not error.format_message()
+        ):  # no command: the help was printed
+            sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(error.format_message(), 2)
         if type(error).__name__ == "Abort":  # Ctrl-C, as the command line parser passes it on

@@ -240,7 +240,7 @@ def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
         ("baseline --space nowhere.yaml", 2, "no space file at nowhere.yaml"),
         ("baseline --objective reward --budget 5M-params", 2, "needs a budget in FLOPs"),
         ("baseline --budgt 4", 2, "--budget"),
-        ("baseline --trials many", 2, "many"),
+        ("baseline --trials many", 2, "--trials"),
         ("scale", 2, "run effsearch baseline first"),
         ("scale --phi 7..1", 2, "write 1..7"),
         ("scale --phi one", 2, "cannot read --phi"),

@@ -1,6 +1,7 @@
 """effsearch baseline: find the best network inside a budget."""
 
 import dataclasses
+import hashlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from effsearch.commands import proxy
 from effsearch.commands.inputs import read_space
 from effsearch.commands.proxy import ProxyOptions, Recorder
 from effsearch.commands.watching import Watcher, minutes_text
+from effsearch.proxy_train.measure import check_count
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
@@ -22,6 +24,7 @@ from effsearch.search.baseline import (
     Problem,
     Progress,
     SearchSettings,
+    score_of,
     search_baseline,
 )
 from effsearch.search.fidelity import ENOUGH_TRAININGS, FidelityChoice
@@ -91,19 +94,16 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     num_workers = proxy.default_num_workers(options.num_workers)
 
     stored = proxy.stored_fidelity(options.run)
-    if stored is not None and not options.proxy.are_given:
-        choice = FidelityChoice(fidelity=stored, seconds=0.0, num_trainings=0, num_rungs_down=0)
-    else:
-        bases = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
-        choice = proxy.plan_fidelity(
-            options.proxy,
-            images,
-            bases,
-            has_fixed_strides=space.has_fixed_strides,
-            minutes=options.search.minutes,
-            num_workers=num_workers,
-        )
-        _say_plan(choice, options.search, num_workers, watcher)
+    choice = proxy.plan_fidelity(
+        options.proxy,
+        images,
+        examples + [anchor.spec for anchor in anchors if anchor.phi == 0],
+        stored=stored,
+        has_fixed_strides=space.has_fixed_strides,
+        minutes=options.search.minutes,
+        num_workers=num_workers,
+    )
+    _say_plan(choice, options.search, num_workers, watcher)
     problem = Problem(
         space=space,
         budget=budget,
@@ -116,7 +116,9 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         return _plan_report(problem, choice, options.search, num_workers)
     settings = {
         "budget": str(budget),
+        "budget_limits": budget.limits(),
         "space": space.name,
+        "space_hash": hashlib.sha256(repr(space).encode()).hexdigest()[:16],
         "data": options.proxy.data,
         "data_fingerprint": images.fingerprint,
         "resolution": resolution,
@@ -183,11 +185,11 @@ def _search(
         history = recorder.history()
         journal = JournalStudy(run.path / JOURNAL_FILE, study_name="baseline")
         for evaluation in history:
-            _add_to_journal(journal, problem.space, evaluation)
+            _add_to_journal(journal, problem, settings, evaluation)
 
         def record(evaluation: Evaluation) -> None:
             recorder.record(evaluation)
-            _add_to_journal(journal, problem.space, evaluation)
+            _add_to_journal(journal, problem, settings, evaluation)
 
         with proxy.local_executor(images, num_workers) as executor:
             return search_baseline(
@@ -204,12 +206,14 @@ def _search(
         recorder.close()
 
 
-def _add_to_journal(journal: JournalStudy, space: SearchSpace, evaluation: Evaluation) -> None:
+def _add_to_journal(
+    journal: JournalStudy, problem: Problem, settings: SearchSettings, evaluation: Evaluation
+) -> None:
     """Write a network's first separate training to the study, where the network is a point of the space."""
     job = evaluation.job
     if job.choices and job.replicate == 0:
-        value = None if evaluation.result is None else evaluation.result.val_accuracy
-        journal.add(finished_trial(space, job.choices, value=value, network=job.network))
+        value = None if evaluation.result is None else score_of(evaluation, problem, settings)
+        journal.add(finished_trial(problem.space, job.choices, value=value, network=job.network))
 
 
 def _show(progress: Progress, settings: SearchSettings, watcher: Watcher) -> None:
@@ -282,6 +286,7 @@ def _plan_report(
 
 
 def _report(run: RunDir, problem: Problem, result: BaselineResult) -> dict[str, Any]:
+    check_count(result.best.spec)
     best_path = run.write_spec("best", to_json(result.best.spec))
     phis: dict[str, Anchor] = {anchor.name: anchor for anchor in problem.anchors}
     return {

@@ -22,7 +22,14 @@ from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.results.trials import write_trials
 from effsearch.search.executor import Executor
-from effsearch.search.fidelity import DEFAULT_RUNG, LADDER, FidelityChoice, choose_fidelity, make_fidelity
+from effsearch.search.fidelity import (
+    DEFAULT_RUNG,
+    LADDER,
+    FidelityChoice,
+    Rung,
+    choose_fidelity,
+    make_fidelity,
+)
 from effsearch.search.local import ProcessExecutor
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
@@ -53,12 +60,6 @@ class ProxyOptions:
                 raise UsageError(f"{option} must be at least 1, got {value}")
         if self.width is not None and not 0.05 <= self.width <= 4:
             raise UsageError(f"--proxy-width must be from 0.05 to 4, got {self.width:g}")
-
-    @property
-    def are_given(self) -> bool:
-        """Whether the user says anything about the fidelity."""
-        given = (self.min_map, self.num_images, self.num_epochs, self.width)
-        return any(value is not None for value in given)
 
 
 def default_num_workers(num_workers: int | None) -> int:
@@ -93,6 +94,7 @@ def plan_fidelity(
     images: ImageData,
     bases: list[ModelSpec],
     *,
+    stored: Fidelity | None,
     has_fixed_strides: bool,
     minutes: float | None,
     num_workers: int,
@@ -103,20 +105,23 @@ def plan_fidelity(
         options: What the user says.
         images: The data.
         bases: Networks such as will be trained; their mean time counts, and the first's strides.
+        stored: Fidelity of the run that goes on, which is kept but for what the user names.
         has_fixed_strides: Whether the space keeps its strides.
         minutes: Time asked for; None takes the default rung.
         num_workers: Trainings side by side.
     """
 
-    def fidelity_of(rung_index: int) -> Fidelity:
-        made = make_fidelity(
-            LADDER[rung_index],
+    def made_for(rung: Rung) -> Fidelity:
+        return make_fidelity(
+            rung,
             bases[0],
             resolution=images.resolution,
             num_train_images=len(images.train),
             has_fixed_strides=has_fixed_strides,
             min_map=options.min_map,
         )
+
+    def named_by_user(made: Fidelity) -> Fidelity:
         num_images = min(options.num_images or made.num_images, len(images.train))
         return dataclasses.replace(
             made,
@@ -146,14 +151,20 @@ def plan_fidelity(
             step_seconds[key] = sum(seconds) / len(seconds) / num_seen
         return step_seconds[key] * num_seen
 
-    if minutes is None or (options.num_images and options.num_epochs):
-        fidelity = fidelity_of(LADDER.index(DEFAULT_RUNG))
+    is_settled = minutes is None or (options.num_images is not None and options.num_epochs is not None)
+    if stored is not None or is_settled:
+        made = made_for(DEFAULT_RUNG)
+        if stored is not None:
+            num_removed = made.num_removed_strides if options.min_map else stored.num_removed_strides
+            made = dataclasses.replace(stored, num_removed_strides=num_removed)
+        fidelity = named_by_user(made)
         seconds = seconds_of(fidelity)
         num_trainings = int((minutes or 0) * 60 * num_workers / seconds)
         return FidelityChoice(
             fidelity=fidelity, seconds=seconds, num_trainings=num_trainings, num_rungs_down=0
         )
-    rungs = list(dict.fromkeys(fidelity_of(index) for index in range(len(LADDER))))
+    assert minutes is not None, "else it is settled"
+    rungs = list(dict.fromkeys(named_by_user(made_for(rung)) for rung in LADDER))
     return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers)
 
 

@@ -60,11 +60,16 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     )
     base = dataclasses.replace(base, spec=spec)
     out = options.out or (base.run / "family" if base.run else Path(f"{base.name}-family"))
-    _require_writable(out)
     searched: dict[str, Any] = {}
     if options.coefficients is not None:
         coefficients = parse_coefficients(options.coefficients, tolerance=options.tolerance)
+        scale_family(base.spec, coefficients, list(options.phis))
+        _require_writable(out)
     else:
+        scale_family(
+            base.spec, PAPER_COEFFICIENTS, list(options.phis)
+        )  # a phi out of reach is said before training
+        _require_writable(out)
         coefficients, searched = _search(options, base, watcher)
     members = scale_family(base.spec, coefficients, list(options.phis))
     report = {
@@ -88,6 +93,7 @@ def is_far_from_nominal(member: dict[str, Any]) -> bool:
 
 
 def _write_member(member: FamilyMember, base_name: str, out: Path) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{base_name}-phi{member.phi:g}.json"
     write_text_atomic(path, to_json(member.spec))
     return {
@@ -106,11 +112,14 @@ def _write_member(member: FamilyMember, base_name: str, out: Path) -> dict[str, 
 
 def _require_writable(out: Path) -> None:
     """Find out before any training whether the family can be written at the end."""
+    is_new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
         probe.touch()
         probe.unlink()
+        if is_new:  # a search that fails leaves no empty folder behind
+            out.rmdir()
     except OSError as error:
         raise RunError(f"cannot write to {out}: {error.strerror}; give another --out") from None
 
@@ -121,8 +130,7 @@ def _search(
     """Search the coefficients on the proxy; everything that needs torch is imported here."""
     from effsearch.commands import proxy
     from effsearch.results.run_dir import create_or_resume
-    from effsearch.search.coefficient_search import list_candidates, search_coefficients
-    from effsearch.search.fidelity import FidelityChoice
+    from effsearch.search.coefficient_search import FACTOR, list_candidates, search_coefficients
 
     settings = options.search
     listed = list_candidates(base.spec, settings)
@@ -134,20 +142,18 @@ def _search(
     images = proxy.load_proxy_images(proxy_options, watcher)
     num_workers = proxy.default_num_workers(options.num_workers)
     stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
-    if stored is not None and not proxy_options.are_given:
-        choice = FidelityChoice(fidelity=stored, seconds=0.0, num_trainings=0, num_rungs_down=0)
-    else:
-        choice = proxy.plan_fidelity(
-            proxy_options,
-            images,
-            [base.spec],
-            has_fixed_strides=False,
-            minutes=None
-            if settings.minutes is None
-            else settings.minutes / 2,  # candidates cost twice the base
-            num_workers=num_workers,
-        )
+    choice = proxy.plan_fidelity(
+        proxy_options,
+        images,
+        [base.spec],
+        stored=stored,
+        has_fixed_strides=False,
+        minutes=None if settings.minutes is None else settings.minutes / FACTOR,  # what candidates cost
+        num_workers=num_workers,
+    )
     watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
+    if settings.minutes is not None and choice.num_trainings < len(listed.candidates):
+        watcher.say(f"the time buys about {choice.num_trainings} trainings, so not every network is tried")
     if images.resolution >= images.native_resolution:
         watcher.say(
             f"the images are {images.native_resolution} px: above that gamma is upsampling, and not really measured"
@@ -198,7 +204,7 @@ def _search(
                     clock=time.monotonic,
                     record=recorder.record,
                     history=recorder.history(),
-                    expected_seconds=2 * choice.seconds,
+                    expected_seconds=FACTOR * choice.seconds,
                     notify=notify,
                 )
         finally:

@@ -53,12 +53,16 @@ def print_baseline(report: Mapping[str, Any]) -> None:
             )
         )
     columns = ("network", "accuracy", "spread", "seeds", "FLOPs", "params", "activations")
-    print_table("validation accuracy on the proxy, best first", columns, rows)
+    print_table("validation accuracy on the proxy: most seeds first, then the objective", columns, rows)
+    if len(report["best"]["accuracies"]) > 1:
+        say(
+            "a mean includes the training that a finalist was picked by, which flatters finalists against anchors"
+        )
     failed = f", {report['failures']} of them failed" if report["failures"] else ""
     ends = {
         "trials": "the asked number is reached",
         "minutes": "the time is up",
-        "exhausted": "every network inside the budget has been trained",
+        "exhausted": "no further network inside the budget was found",
     }
     say(f"{report['trials']} networks trained{failed}; {ends[report['stopped_by']]}")
     say(f"best network: {report['best']['spec_path']}")

@@ -50,6 +50,8 @@ class SearchSettings:
             raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
         if self.num_finalists < 1 or self.num_seeds < 1:
             raise UsageError("--finalists and --seeds must be at least 1")
+        if not -10 <= self.reward_exponent <= 10:
+            raise UsageError(f"--reward-exponent must be from -10 to 10, got {self.reward_exponent:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,20 @@ def search_baseline(
     search.run_trials()
     search.run_confirmation()
     return search.result()
+
+
+def score_of(evaluation: Evaluation, problem: Problem, settings: SearchSettings) -> float:
+    """Give the objective of a training that came to a result."""
+    assert evaluation.result is not None
+    accuracy = evaluation.result.val_accuracy
+    if settings.objective == "accuracy":
+        return accuracy
+    return reward(
+        accuracy,
+        multiply_adds=evaluation.job.cost.multiply_adds,
+        target=problem.budget.multiply_adds,
+        exponent=settings.reward_exponent,
+    )
 
 
 class _Search:
@@ -242,16 +258,7 @@ class _Search:
             self.proposer.mark_seen(job.network)
 
     def score(self, evaluation: Evaluation) -> float:
-        assert evaluation.result is not None
-        accuracy = evaluation.result.val_accuracy
-        if self.settings.objective == "accuracy":
-            return accuracy
-        return reward(
-            accuracy,
-            multiply_adds=evaluation.job.cost.multiply_adds,
-            target=self.problem.budget.multiply_adds,
-            exponent=self.settings.reward_exponent,
-        )
+        return score_of(evaluation, self.problem, self.settings)
 
     # Confirmation
 

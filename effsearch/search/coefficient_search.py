@@ -55,6 +55,8 @@ class CoefficientSettings:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        if self.num_seeds < 1:
+            raise UsageError(f"--seeds must be at least 1, got {self.num_seeds}")
         if not 0.001 <= self.tolerance <= 1:  # below, four decimals of alpha hardly ever meet the surface
             raise UsageError(f"--tolerance must be from 0.001 to 1 in a search, got {self.tolerance:g}")
 

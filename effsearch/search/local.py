@@ -15,10 +15,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from effsearch.search.executor import Evaluator
-from effsearch.space.errors import RunError
+from effsearch.space.errors import EffsearchError, RunError
 from effsearch.space.outcome import Evaluation, Job, ProxyResult, TrainingFailed
 
-Reply = tuple[str, ProxyResult | str]  # ("result", value), ("failed", reason) or ("bug", traceback)
+Reply = tuple[
+    str, ProxyResult | str
+]  # ("result", value), ("failed", reason), ("error", message) or ("bug", place)
 
 STOP_SECONDS = 3.0  # what a worker gets to end by itself
 
@@ -86,6 +88,8 @@ class ProcessExecutor:
             reason = f"the worker died (exit code {worker.process.exitcode})"
             self._workers[self._workers.index(worker)] = self._spawn()
             return Evaluation(job=job, result=None, failure=reason, seconds=seconds)
+        if kind == "error":
+            raise RunError(str(value))
         if kind == "bug":
             raise RunError(f"{job.name} broke the training code: {value}")
         if kind == "failed":
@@ -128,6 +132,8 @@ def _work(pipe: Connection, evaluate: Evaluator, prepare: Callable[[], None]) ->
             pipe.send(("failed", str(error)))
         except BrokenPipeError:
             return
+        except EffsearchError as error:
+            pipe.send(("error", str(error)))
         except Exception as error:  # carried to the driver, which stops the search with it
             last = traceback.extract_tb(error.__traceback__)[-1]
             pipe.send(("bug", f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"))

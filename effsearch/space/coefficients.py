@@ -65,6 +65,8 @@ def parse_coefficients(text: str, *, tolerance: float = DEFAULT_TOLERANCE) -> Sc
     Raises:
         SpecError: Not three numbers, one below 1 or not finite, or off the surface.
     """
+    if not 0 < tolerance <= 10:
+        raise SpecError(f"--tolerance must be above 0 and at most 10, got {tolerance:g}")
     try:
         alpha, beta, gamma = (float(part) for part in text.split(","))
     except ValueError:
