@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 
 RUNS_ROOT = Path("runs")
+INTERRUPTED = 130
+STOPPED = "stopped; the same command with the same --run goes on"
 
 
 class Objective(StrEnum):
@@ -356,11 +358,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end_by_signal)
     command = typer.main.get_command(app)
     try:
-        sys.exit(command.main(standalone_mode=False) or 0)
+        exit_code = command.main(standalone_mode=False) or 0
+        if exit_code == INTERRUPTED:  # the parser turns Ctrl-C into this
+            _fail(STOPPED, INTERRUPTED)
+        sys.exit(exit_code)
     except EffsearchError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("stopped; the same command with the same --run goes on", 130)
+        _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has left, as `head` does
         sys.stderr.close()
         sys.exit(1)
@@ -371,8 +376,6 @@ def main() -> None:
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(error.format_message(), 2)
-        if type(error).__name__ == "Abort":  # Ctrl-C, as the command line parser passes it on
-            _fail("stopped; the same command with the same --run goes on", 130)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
 
 

@@ -39,11 +39,11 @@ def draw_family_strip(strip: Axes, families: Sequence[Family]) -> None:
     inches_per_log = strip.bbox.width / strip.figure.dpi / math.log(high / low)
     for row, family in enumerate(families):
         top = row * ROW_HEIGHT
-        caption = f"Scaled from {family.name}: FLOPs as built, on an axis of their own"
+        caption = f"Scaled from {family.name}: FLOPs as built"
         strip.text(
             0,
             top + _CAPTION_AT,
-            plain_text(caption, limit=100),
+            plain_text(caption, limit=92),
             transform=strip.get_yaxis_transform(),
             fontsize=style.SMALL_FONT,
             color=style.MUTED,
