@@ -3,11 +3,14 @@
 Three questions: do depth, width and resolution each raise the accuracy of small networks; where does a B0 land
 after a minute on one core; and do networks rank on it as they rank on CIFAR-10 (needs EFFSEARCH_SHARED_DATA)? And how
 fast is it rendered? Writes docs/images/synthetic.png.
+
+    python benchmarks/bench_synthetic.py [RUN]    # RUN: a finished run of make demo, whose winner is trained too
 """
 
 import dataclasses
 import os
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from jobs import Arm, train_arms
 from matplotlib.figure import Figure
 from recording import append_record
 
+from effsearch.commands.inputs import read_text
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.proxy_train.data.synthetic import render_images
@@ -29,6 +33,7 @@ from effsearch.space.scaling import Multipliers, scale_model
 from effsearch.space.screening import draw_inside
 from effsearch.space.shipped_spaces import load_shipped_space
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.text import from_json
 
 SEEDS = (0, 1, 2)
 LAW_SEEDS = (0, 1)
@@ -45,6 +50,8 @@ def main() -> None:
     measure_rendering()
     arms_by_dimension = measure_dimensions()
     measure_b0()
+    if len(sys.argv) > 1:
+        measure_winner(Path(sys.argv[1]))
     ranks = measure_ranking()
     draw(arms_by_dimension, ranks)
 
@@ -126,6 +133,16 @@ def measure_b0() -> None:
     arms = [Arm(name="b0 for a minute", spec=spec, fidelity=fidelity, seed=seed) for seed in SEEDS]
     accuracies = train_arms("synthetic", arms, evaluator_of(images), data=images.fingerprint)
     print(f"B0, {fidelity}: {sorted(accuracies.values())}")
+
+
+def measure_winner(run: Path) -> None:
+    """Train the winner of a run on the embedded data, such as the demo's, for about a minute on one core."""
+    images = images_at(BASE_RESOLUTION)
+    spec = from_json(read_text(run / "specs" / "best.json", what="spec file"))
+    fidelity = Fidelity(num_images=len(images.train), num_epochs=8, resolution=BASE_RESOLUTION)
+    arms = [Arm(name="winner for a minute", spec=spec, fidelity=fidelity, seed=seed) for seed in SEEDS]
+    accuracies = train_arms("synthetic", arms, evaluator_of(images), data=images.fingerprint)
+    print(f"winner of {run.name}, {fidelity}: {sorted(accuracies.values())}")
 
 
 def measure_ranking() -> list[tuple[float, float]]:
