@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -74,7 +75,10 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     rows = [
         ("space", f"{plan['space']}, {plan['size']:.3g} points"),
         ("cost at target", f"{plan['resolution']} px, {plan['classes']} classes"),
-        ("FLOPs", " / ".join(short_count(costs[key]) for key in ("least", "median", "most"))),
+        (
+            "FLOPs drawn: least / median / most",
+            " / ".join(short_count(costs[key]) for key in ("least", "median", "most")),
+        ),
         ("inside the budget", f"{plan['share_inside']:.2%} of the space ({plan['budget']})"),
         ("one training", f"about {plan['seconds_per_training']:.1f} s"),
         ("trainings", f"about {plan['trainings']} on {plan['workers']} worker(s)"),
@@ -129,6 +133,7 @@ def print_family(report: Mapping[str, Any]) -> None:
         "activations",
     )
     print_table(title, columns, rows)
+    say(f"family: {Path(report['family'][0]['spec_path']).parent}")
     if any(is_far_from_nominal(member) for member in report["family"]):
         say(
             "built networks cost over 10 % off the formula: repeats round up and channels go to multiples of 8"
