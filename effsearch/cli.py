@@ -39,6 +39,38 @@ class Objective(StrEnum):
     reward = "reward"
 
 
+class Sampler(StrEnum):
+    """What proposes networks."""
+
+    thompson = "thompson"
+    tpe = "tpe"
+    random = "random"
+    nsga2 = "nsga2"
+    gp = "gp"
+    evolution = "evolution"
+
+
+class Screen(StrEnum):
+    """What is found out before any network is trained by itself."""
+
+    auto = "auto"
+    supernet = "supernet"
+    zero_cost = "zero-cost"
+    off = "off"
+
+
+class SecondObjective(StrEnum):
+    """What is kept low beside the accuracy, by the name users know."""
+
+    flops = "flops"
+    params = "params"
+    activations = "activations"
+    latency = "latency"
+
+
+SECOND_OBJECTIVES = {"flops": "multiply_adds", "params": "parameters"}
+
+
 class Method(StrEnum):
     """How coefficients are searched."""
 
@@ -110,7 +142,8 @@ def _main(
 )
 def baseline(
     budget: Annotated[
-        str | None, typer.Option(help="400M-FLOPs, 400M-MACs, 0.4G-FLOPs, 5.3M-params.")
+        str | None,
+        typer.Option(help="400M-FLOPs, 0.4G-MACs, 5.3M-params, or several: 200M,400M,800M-FLOPs."),
     ] = None,
     max_params: Annotated[str | None, typer.Option(help="Further bound, such as 5.3M.")] = None,
     max_activations: Annotated[str | None, typer.Option(help="Further bound, such as 7M.")] = None,
@@ -133,6 +166,25 @@ def baseline(
     reward_exponent: Annotated[
         float, typer.Option("-w", "--reward-exponent", help="w of the reward.")
     ] = -0.07,
+    multi_objective: Annotated[
+        SecondObjective | None,
+        typer.Option(help="Seek the whole front of accuracy against this, inside the budget."),
+    ] = None,
+    sampler: Annotated[Sampler, typer.Option(help="What proposes networks.")] = Sampler.thompson,
+    screen: Annotated[
+        Screen,
+        typer.Option(help="What to find out before training: auto takes a supernet where time allows."),
+    ] = Screen.auto,
+    screen_minutes: Annotated[
+        float | None, typer.Option(help="Time for the supernet; default: a share of --minutes.")
+    ] = None,
+    rungs: Annotated[
+        int, typer.Option(min=1, max=5, help="Rungs of the ladder; the better networks train longer.")
+    ] = 2,
+    reduction: Annotated[int, typer.Option(help="One network of so many climbs to the next rung.")] = 3,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="An earlier run of the same space to learn from.")
+    ] = None,
     finalists: Annotated[int, typer.Option(help="Best networks that are trained again.")] = 5,
     seeds: Annotated[int, typer.Option(help="Trainings of each of them, the first included.")] = 3,
     seed: Seed = 0,
@@ -154,8 +206,9 @@ def baseline(
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.commands.tables import print_baseline, print_plan
     from effsearch.commands.watching import Watcher
-    from effsearch.search.baseline import SearchSettings
+    from effsearch.search.problem import SearchSettings
 
+    second: Any = multi_objective and SECOND_OBJECTIVES.get(multi_objective.value, multi_objective.value)
     has_budget = budget is not None or max_params is not None or max_activations is not None
     options = BaselineOptions(
         budget=budget if has_budget else "400M-FLOPs",
@@ -170,6 +223,9 @@ def baseline(
             seed=seed,
             objective=objective.value,
             reward_exponent=reward_exponent,
+            sampler=sampler.value,
+            second_objective=second,
+            reduction=reduction,
             num_finalists=finalists,
             num_seeds=seeds,
         ),
@@ -182,6 +238,10 @@ def baseline(
             width=proxy_width,
             seed=seed,
         ),
+        screen=screen.value,
+        screen_minutes=screen_minutes,
+        num_rungs=rungs,
+        warm_start=warm_start,
         num_workers=workers,
         run=run,
         runs_root=RUNS_ROOT,
@@ -304,6 +364,48 @@ def plot(
 
     report = run_plot(runs or [], out=out, runs_root=RUNS_ROOT)
     _print(report, as_json, lambda report: print(report["out"]))
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\neffsearch validate runs/photos\n\n"
+    "effsearch validate runs/photos --networks 40 --stop-at 0.7 --minutes 60"
+)
+def validate(
+    run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
+    factor: Annotated[int, typer.Option(help="Epochs for each of the proxy's.")] = 4,
+    networks: Annotated[
+        int, typer.Option(help="Networks to train, spread over the proxy's ranking; its best is always in.")
+    ] = 12,
+    minutes: Annotated[float | None, typer.Option(help="Time for this call; default: no limit.")] = None,
+    stop_at: Annotated[
+        float | None, typer.Option(help="Stop once Kendall's tau is surely above or below this, such as 0.7.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Seed of sample and trainings; default: the run's."),
+    ] = None,
+    workers: Workers = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find out how far a run's proxy can be trusted: train a sample of its networks longer."""
+    from effsearch.commands.tables import print_validation
+    from effsearch.commands.validate import ValidateOptions, run_validate
+    from effsearch.commands.watching import Watcher
+
+    options = ValidateOptions(
+        run=run,
+        factor=factor,
+        num_networks=networks,
+        minutes=minutes,
+        stop_at=stop_at,
+        seed=seed,
+        num_workers=workers,
+        runs_root=RUNS_ROOT,
+    )
+    with Watcher() as watcher:
+        report = run_validate(options, watcher)
+    _print(report, as_json, print_validation)
 
 
 @app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")

@@ -1,8 +1,8 @@
 """effsearch baseline: find the best network inside a budget."""
 
 import dataclasses
-import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,38 +11,50 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
+from effsearch.commands.baseline_report import make_report
 from effsearch.commands.inputs import read_space
-from effsearch.commands.proxy import ProxyOptions, Recorder
+from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.recorder import Recorder
+from effsearch.commands.screening import (
+    ScreenMode,
+    ScreenPlan,
+    describe_screen,
+    minutes_of,
+    plan_screen,
+    run_screen,
+)
+from effsearch.commands.studies import Studies
+from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher, minutes_text
-from effsearch.proxy_train.measure import check_count
+from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.search.baseline import (
-    BaselineResult,
-    Problem,
-    Progress,
-    SearchSettings,
-    score_of,
-    search_baseline,
+from effsearch.search.baseline import BaselineResult, search_baseline
+from effsearch.search.fidelity import (
+    ENOUGH_AFTER_SCREENING,
+    ENOUGH_TRAININGS,
+    FidelityChoice,
+    make_rungs,
 )
-from effsearch.search.fidelity import ENOUGH_TRAININGS, FidelityChoice
-from effsearch.search.ranking import Ranked, reward
-from effsearch.search.study import JournalStudy, finished_trial
+from effsearch.search.make_proposer import make_proposer
+from effsearch.search.problem import Problem, Progress, SearchSettings
+from effsearch.search.ranking import reward
+from effsearch.search.time_limit import relative_cost
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
-from effsearch.space.budget import Budget, parse_budget, short_count
-from effsearch.space.outcome import Evaluation
+from effsearch.space.budget import Budget, parse_budgets, short_count
+from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.screening import draw_inside, sample_points, screen
-from effsearch.space.search_space import SearchSpace
+from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.spec import ModelSpec
-from effsearch.space.text import to_json
+from effsearch.space.supernet_work import ScreenScore
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers"})
 DEFAULT_RESOLUTION = 224
 NUM_TIMED_NETWORKS = 2  # beside the anchors, to predict the time of a training
 NUM_SURVEYED = 100_000  # candidates drawn to describe the space
-JOURNAL_FILE = "study.journal"
+LEAST_MINUTES = 0.01  # for the trainings, where the screening took all the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +69,10 @@ class BaselineOptions:
     num_classes: int | None
     search: SearchSettings
     proxy: ProxyOptions
+    screen: ScreenMode
+    screen_minutes: float | None
+    num_rungs: int
+    warm_start: Path | None
     num_workers: int | None
     run: Path | None
     runs_root: Path
@@ -76,55 +92,72 @@ class Survey:
 
 def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     """Search, write the run directory, and give the report (or, for a dry run, the plan) as JSON values."""
-    budget = parse_budget(
+    budgets = parse_budgets(
         options.budget, max_params=options.max_params, max_activations=options.max_activations
     )
     space = read_space(options.space)
     resolution = options.resolution or space.resolution or DEFAULT_RESOLUTION
-    if options.search.objective == "reward":
-        reward(0.5, multiply_adds=1, target=budget.multiply_adds, exponent=options.search.reward_exponent)
-    num_classes = options.num_classes
-    if num_classes is not None:  # cheap to find out before any image is decoded
-        _draw_some(space, budget, resolution, num_classes)
+    search = options.search
+    if search.objective == "reward":
+        reward(0.5, multiply_adds=1, target=budgets[-1].multiply_adds, exponent=search.reward_exponent)
+    if options.num_classes is not None:  # cheap to find out before any image is decoded
+        _draw_some(space, budgets, resolution, options.num_classes)
+    earlier = None if options.warm_start is None else read_earlier(options.warm_start, space)
     images = proxy.load_proxy_images(options.proxy, watcher)
-    num_classes = num_classes or images.num_classes
-    examples = _draw_some(space, budget, resolution, num_classes)
-    found = (make_anchor(n, budget, resolution=resolution, num_classes=num_classes) for n in ANCHOR_PRESETS)
-    anchors = tuple(anchor for anchor in found if anchor is not None)
+    num_classes = options.num_classes or images.num_classes
+    examples = _draw_some(space, budgets, resolution, num_classes)
+    anchors = _anchors(budgets, resolution, num_classes)
     num_workers = proxy.default_num_workers(options.num_workers)
-
-    stored = proxy.stored_fidelity(options.run)
+    timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
+    problem = Problem(
+        space=space,
+        budgets=budgets,
+        resolution=resolution,
+        num_classes=num_classes,
+        rungs=(Fidelity(num_images=1, num_epochs=1, resolution=images.resolution),),  # planned below
+        anchors=anchors,
+    )
+    screen = plan_screen(
+        options.screen,
+        problem,
+        images,
+        timed,
+        minutes=search.minutes,
+        screen_minutes=options.screen_minutes,
+        num_workers=num_workers,
+        seed=search.seed,
+        stored=proxy.stored_setting(options.run, "screen"),
+    )
     choice = proxy.plan_fidelity(
         options.proxy,
         images,
-        examples + [anchor.spec for anchor in anchors if anchor.phi == 0],
-        stored=stored,
+        timed,
+        stored=proxy.stored_fidelity(options.run),
         has_fixed_strides=space.has_fixed_strides,
-        minutes=options.search.minutes,
+        minutes=None if search.minutes is None else search.minutes - minutes_of(screen, search.minutes),
         num_workers=num_workers,
+        enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
-    _say_plan(choice, options.search, num_workers, watcher)
-    problem = Problem(
-        space=space,
-        budget=budget,
-        resolution=resolution,
-        num_classes=num_classes,
-        fidelity=choice.fidelity,
-        anchors=anchors,
-    )
+    rungs = make_rungs(choice.fidelity, num_rungs=options.num_rungs, reduction=search.reduction)
+    problem = dataclasses.replace(problem, rungs=rungs)
+    watcher.say(describe_screen(screen))
+    _say_plan(choice, rungs, search, num_workers, watcher)
     if options.is_dry_run:
-        return _plan_report(problem, choice, options.search, num_workers)
+        return _plan_report(problem, choice, search, num_workers)
     settings = {
-        "budget": str(budget),
-        "budget_limits": budget.limits(),
+        "budget": "; ".join(map(str, budgets)),
+        "budget_limits": budgets[-1].limits(),
         "space": space.name,
-        "space_hash": hashlib.sha256(repr(space).encode()).hexdigest()[:16],
+        "space_hash": space_hash(space),
         "data": options.proxy.data,
         "data_fingerprint": images.fingerprint,
         "resolution": resolution,
         "num_classes": num_classes,
-        **dataclasses.asdict(options.search),
+        **dataclasses.asdict(search),
         "fidelity": dataclasses.asdict(choice.fidelity),
+        "num_rungs": options.num_rungs,
+        "screen": None if screen is None else dataclasses.asdict(screen),
+        "warm_start": None if options.warm_start is None else str(options.warm_start),
         "training": proxy.train_settings_record(),
         "num_workers": num_workers,
     }
@@ -137,8 +170,8 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        result = _search(run, problem, options.search, images, num_workers, choice.seconds, watcher)
-        report = _report(run, problem, result)
+        result = _search(run, problem, search, screen, images, num_workers, choice, earlier, watcher)
+        report = make_report(run, problem, search, result)
         run.write_result(report)
         save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
     return report
@@ -157,63 +190,104 @@ def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_cla
     )
 
 
-def _draw_some(space: SearchSpace, budget: Budget, resolution: int, num_classes: int) -> list[ModelSpec]:
-    """Draw a few networks from the upper budget; raises where nothing fits."""
-    points = draw_inside(
-        space,
-        budget,
-        NUM_TIMED_NETWORKS,
-        resolution=resolution,
-        num_classes=num_classes,
-        rng=np.random.default_rng(0),
-        least_share=0.8,
-    )
-    return [space.spec_at(point, resolution=resolution, num_classes=num_classes) for point in points.tolist()]
+def _draw_some(
+    space: SearchSpace, budgets: Sequence[Budget], resolution: int, num_classes: int
+) -> list[ModelSpec]:
+    """Draw a few networks from each upper budget; raises where nothing fits."""
+    specs = []
+    for budget in budgets:
+        points = draw_inside(
+            space,
+            budget,
+            NUM_TIMED_NETWORKS,
+            resolution=resolution,
+            num_classes=num_classes,
+            rng=np.random.default_rng(0),
+            least_share=0.8,
+        )
+        specs += [
+            space.spec_at(point, resolution=resolution, num_classes=num_classes) for point in points.tolist()
+        ]
+    return specs
+
+
+def _anchors(budgets: Sequence[Budget], resolution: int, num_classes: int) -> tuple[Anchor, ...]:
+    """Give the known networks that each budget holds, shrunk where they do not fit, each once."""
+    found = [
+        make_anchor(preset, budget, resolution=resolution, num_classes=num_classes)
+        for budget in reversed(budgets)
+        for preset in ANCHOR_PRESETS
+    ]
+    return tuple({anchor.name: anchor for anchor in found if anchor is not None}.values())
 
 
 def _search(
     run: RunDir,
     problem: Problem,
     settings: SearchSettings,
-    images: Any,
+    screen: ScreenPlan | None,
+    images: ImageData,
     num_workers: int,
-    expected_seconds: float,
+    choice: FidelityChoice,
+    earlier: Sequence[Evaluation] | None,
     watcher: Watcher,
 ) -> BaselineResult:
+    started = time.monotonic()
     recorder = Recorder(run, images)
+    studies = Studies(run, problem, settings)
     try:
         history = recorder.history()
-        journal = JournalStudy(run.path / JOURNAL_FILE, study_name="baseline")
+        screened: dict[Point, ScreenScore] = {}
+        if screen is not None:
+            screened = run_screen(
+                run,
+                screen,
+                problem,
+                images,
+                recorder,
+                anchors=_points_of_anchors(problem),
+                num_workers=num_workers,
+                watcher=watcher,
+            )
+            studies.add_screened(screened)
         for evaluation in history:
-            _add_to_journal(journal, problem, settings, evaluation)
+            studies.add(evaluation)
 
         def record(evaluation: Evaluation) -> None:
             recorder.record(evaluation)
-            _add_to_journal(journal, problem, settings, evaluation)
+            studies.add(evaluation)
 
+        if settings.minutes is not None:  # what the screening took is gone
+            left = settings.minutes - (time.monotonic() - started) / 60
+            settings = dataclasses.replace(settings, minutes=max(left, LEAST_MINUTES))
+        proposer = make_proposer(
+            problem, settings, screened=screened, earlier=earlier or (), seed=settings.seed + len(history)
+        )
         with proxy.local_executor(images, num_workers) as executor:
             return search_baseline(
                 problem,
                 settings,
                 executor=executor,
+                proposer=proposer,
                 clock=time.monotonic,
                 record=record,
                 history=history,
-                expected_seconds=expected_seconds,
+                expected_seconds=choice.seconds
+                * relative_cost(problem.rungs[0])
+                / relative_cost(choice.fidelity),
                 notify=lambda progress: _show(progress, settings, watcher),
             )
     finally:
         recorder.close()
 
 
-def _add_to_journal(
-    journal: JournalStudy, problem: Problem, settings: SearchSettings, evaluation: Evaluation
-) -> None:
-    """Write a network's first separate training to the study, where the network is a point of the space."""
-    job = evaluation.job
-    if job.choices and job.replicate == 0:
-        value = None if evaluation.result is None else score_of(evaluation, problem, settings)
-        journal.add(finished_trial(problem.space, job.choices, value=value, network=job.network))
+def _points_of_anchors(problem: Problem) -> list[Point]:
+    points = [
+        problem.space.find_point(anchor.spec)
+        for anchor in problem.anchors
+        if anchor.spec.resolution == problem.resolution
+    ]
+    return [point for point in points if point is not None]
 
 
 def _show(progress: Progress, settings: SearchSettings, watcher: Watcher) -> None:
@@ -239,20 +313,31 @@ def _show(progress: Progress, settings: SearchSettings, watcher: Watcher) -> Non
         watcher.show("search" if total else "confirm", progress.num_done, total, ", ".join(words))
 
 
-def _say_plan(choice: FidelityChoice, settings: SearchSettings, num_workers: int, watcher: Watcher) -> None:
+def _say_plan(
+    choice: FidelityChoice,
+    rungs: Sequence[Fidelity],
+    settings: SearchSettings,
+    num_workers: int,
+    watcher: Watcher,
+) -> None:
     text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
+    if len(rungs) > 1:
+        cheapest = proxy.describe_fidelity(rungs[0])
+        watcher.say(
+            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted"
+        )
     if settings.minutes is not None:
         text += (
-            f", so {settings.minutes:g} minutes on {num_workers} worker(s) buy about "
+            f", and the time left for them on {num_workers} worker(s) buys about "
             f"{choice.num_trainings} trainings"
         )
     watcher.say(text)
     if choice.num_rungs_down and settings.minutes is not None:
         watcher.say(
-            f"a dearer proxy would have bought fewer than {ENOUGH_TRAININGS} trainings, so a cheaper one is used; "
-            "more --minutes buy a better one"
+            "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "
+            "better one"
         )
-    if settings.minutes is not None and choice.num_trainings < ENOUGH_TRAININGS:
+    if settings.minutes is not None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
         watcher.say(
             f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
         )
@@ -266,7 +351,7 @@ def _plan_report(
     )
     return {
         "space": problem.space.name,
-        "budget": str(problem.budget),
+        "budget": "; ".join(map(str, problem.budgets)),
         "resolution": problem.resolution,
         "classes": problem.num_classes,
         "size": survey.size,
@@ -277,46 +362,10 @@ def _plan_report(
         },
         "share_inside": survey.share_inside,
         "proxy": dataclasses.asdict(choice.fidelity),
+        "rungs": [dataclasses.asdict(rung) for rung in problem.rungs],
         "seconds_per_training": choice.seconds,
         "minutes": settings.minutes,
         "workers": num_workers,
         "trainings": choice.num_trainings if settings.minutes is not None else settings.num_trials,
         "anchors": [anchor.name for anchor in problem.anchors],
-    }
-
-
-def _report(run: RunDir, problem: Problem, result: BaselineResult) -> dict[str, Any]:
-    check_count(result.best.spec)
-    best_path = run.write_spec("best", to_json(result.best.spec))
-    phis: dict[str, Anchor] = {anchor.name: anchor for anchor in problem.anchors}
-    return {
-        "run": str(run.path),
-        "best": _row(result.best, best_path),
-        "anchors": [
-            _row(anchor, run.write_spec(anchor.name, to_json(anchor.spec))) | {"phi": phis[anchor.name].phi}
-            for anchor in result.anchors
-            if anchor.name in phis
-        ],
-        "finalists": [_row(one, run.write_spec(one.name, to_json(one.spec))) for one in result.finalists],
-        "trials": result.num_trials,
-        "failures": result.num_failed,
-        "stopped_by": result.stopped_by,
-        "budget": dataclasses.asdict(problem.budget),
-        "resolution": problem.resolution,
-        "classes": problem.num_classes,
-        "fidelity": dataclasses.asdict(problem.fidelity),
-    }
-
-
-def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
-    return {
-        "name": ranked.name,
-        "network_hash": ranked.network,
-        "spec_path": str(path),
-        "multiply_adds": ranked.cost.multiply_adds,
-        "params": ranked.cost.parameters,
-        "activations": ranked.cost.activations,
-        "accuracy": ranked.mean_accuracy,
-        "seeds": list(ranked.seeds),
-        "accuracies": list(ranked.accuracies),
     }

@@ -5,25 +5,21 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
-from effsearch.proxy_train.estimate import estimate_seconds
+from effsearch.proxy_train.estimate import FORWARD_SHARE, estimate_seconds
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
-from effsearch.results.evaluations import from_entry, settings_hash, to_entry
-from effsearch.results.ledger import Ledger
-from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import is_run, read_settings
-from effsearch.results.trials import write_trials
 from effsearch.search.executor import Executor
 from effsearch.search.fidelity import (
     DEFAULT_RUNG,
+    ENOUGH_TRAININGS,
     LADDER,
     FidelityChoice,
     Rung,
@@ -32,7 +28,7 @@ from effsearch.search.fidelity import (
 )
 from effsearch.search.local import ProcessExecutor
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.outcome import Fidelity
 from effsearch.space.spec import ModelSpec
 
 
@@ -98,6 +94,7 @@ def plan_fidelity(
     has_fixed_strides: bool,
     minutes: float | None,
     num_workers: int,
+    enough: int = ENOUGH_TRAININGS,
 ) -> FidelityChoice:
     """Choose the fidelity of a run: as the user says, else the dearest of which the time buys enough.
 
@@ -109,6 +106,7 @@ def plan_fidelity(
         has_fixed_strides: Whether the space keeps its strides.
         minutes: Time asked for; None takes the default rung.
         num_workers: Trainings side by side.
+        enough: Trainings wanted.
     """
 
     def made_for(rung: Rung) -> Fidelity:
@@ -130,26 +128,16 @@ def plan_fidelity(
             width=options.width or made.width,
         )
 
-    step_seconds: dict[tuple[int, float], float] = {}
+    per_image: dict[tuple[int, float], float] = {}
 
     def seconds_of(fidelity: Fidelity) -> float:
         settings = TrainSettings()
         key = (fidelity.num_removed_strides, fidelity.width)
         num_val = min(len(images.val), settings.max_val_images)
-        num_seen = fidelity.num_images * fidelity.num_epochs + num_val / 3
-        if key not in step_seconds:
-            seconds = [
-                estimate_seconds(
-                    base,
-                    fidelity,
-                    num_classes=images.num_classes,
-                    num_val_images=num_val,
-                    batch_size=settings.batch_size,
-                )
-                for base in bases
-            ]
-            step_seconds[key] = sum(seconds) / len(seconds) / num_seen
-        return step_seconds[key] * num_seen
+        if key not in per_image:
+            per_step = step_seconds(bases, fidelity, images, batch_size=settings.batch_size)
+            per_image[key] = per_step / settings.batch_size
+        return per_image[key] * (fidelity.num_images * fidelity.num_epochs + num_val * FORWARD_SHARE)
 
     is_settled = minutes is None or (options.num_images is not None and options.num_epochs is not None)
     if stored is not None or is_settled:
@@ -165,14 +153,31 @@ def plan_fidelity(
         )
     assert minutes is not None, "else it is settled"
     rungs = list(dict.fromkeys(named_by_user(made_for(rung)) for rung in LADDER))
-    return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers)
+    return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers, enough=enough)
+
+
+def step_seconds(bases: list[ModelSpec], fidelity: Fidelity, images: ImageData, *, batch_size: int) -> float:
+    """Give the seconds of one training step on this machine, the mean over some networks."""
+    one_step = dataclasses.replace(fidelity, num_images=batch_size, num_epochs=1)
+    seconds = [
+        estimate_seconds(
+            base, one_step, num_classes=images.num_classes, num_val_images=0, batch_size=batch_size
+        )
+        for base in bases
+    ]
+    return sum(seconds) / len(seconds)
+
+
+def stored_setting(run: Path | None, name: str) -> Any:
+    """Give a setting of the run that goes on, None where there is no run or no such setting."""
+    if run is None or not is_run(run):
+        return None
+    return read_settings(run).settings.get(name)
 
 
 def stored_fidelity(run: Path | None) -> Fidelity | None:
     """Give the fidelity that a run was started with, where it exists."""
-    if run is None or not is_run(run):
-        return None
-    stored = read_settings(run).settings.get("fidelity")
+    stored = stored_setting(run, "fidelity")
     return Fidelity(**stored) if isinstance(stored, dict) else None
 
 
@@ -200,34 +205,3 @@ def local_executor(images: ImageData, num_workers: int) -> Iterator[Executor]:
         yield executor
     finally:
         executor.close()
-
-
-class Recorder:
-    """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
-
-    def __init__(self, run: RunDir, images: ImageData) -> None:
-        self._run = run
-        self._ledger: Ledger = run.open_ledger()
-        self._fingerprint = images.fingerprint
-        self._settings_hash = settings_hash(train_settings_record())
-
-    def history(self) -> list[Evaluation]:
-        """Give what the ledger holds, oldest first."""
-        return [from_entry(entry) for entry in self._ledger.entries]
-
-    def record(self, evaluation: Evaluation) -> None:
-        """Append one ended training, safely on disk before this returns."""
-        self._ledger.append(
-            to_entry(
-                evaluation,
-                data_fingerprint=self._fingerprint,
-                settings_hash=self._settings_hash,
-                now=datetime.now(UTC),
-            )
-        )
-
-    def close(self) -> None:
-        """Write the table of trials and close the ledger."""
-        if self._ledger.entries:
-            write_trials(self._run.trials_path, self._ledger.entries)
-        self._ledger.close()

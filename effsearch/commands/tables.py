@@ -87,6 +87,48 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     print_table("dry run: nothing was trained", ("", ""), rows)
 
 
+def print_validation(report: Mapping[str, Any]) -> None:
+    """Print what longer training says about a proxy."""
+    longer_order = sorted(report["networks"], key=lambda row: row["longer_accuracy"], reverse=True)
+    rows = [
+        (
+            row["name"],
+            f"{row['proxy_accuracy']:.1%}",
+            row["num_seeds"],
+            f"{row['longer_accuracy']:.1%}",
+            1 + longer_order.index(row),
+            short_count(row["multiply_adds"]),
+        )
+        for row in report["networks"]
+    ]
+    columns = ("network", "proxy", "seeds", f"{report['factor']} x longer", "place", "FLOPs")
+    print_table("validation accuracy, the proxy's best first", columns, rows)
+    for name in ("kendall", "spearman"):
+        numbers = report[name]
+        say(f"{name}: {numbers['value']:.2f}, 95 % interval {numbers['low']:.2f} to {numbers['high']:.2f}")
+    say(
+        f"regret of trusting the proxy: {100 * report['regret']:.1f} points with its first choice, "
+        f"{100 * report['top_regret']:.1f} on average over its top three"
+    )
+    failed = f", {report['num_failed']} of them failed" if report["num_failed"] else ""
+    num_ended = len(report["networks"]) + report["num_failed"]
+    ends = {
+        "networks": "all that were asked for",
+        "minutes": "the time is up, the same command goes on",
+        "sure": "sure enough",
+    }
+    say(
+        f"{num_ended} of {report['num_planned']} networks trained longer{failed}; {ends[report['stopped_by']]}"
+    )
+    if report["verdict"] is not None:
+        say(
+            f"tau is {report['verdict']} {report['stop_at']:g}, read off a {report['confidence']:.1%} interval: "
+            "wider than 95 %, as it is looked at several times"
+        )
+    say(report["words"])
+    say(f"plot: {report['plot']}")
+
+
 def print_family(report: Mapping[str, Any]) -> None:
     """Print a family, nominal beside built cost."""
     coefficients = report["coefficients"]

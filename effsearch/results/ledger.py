@@ -7,6 +7,7 @@ paid for is never lost, and never paid for twice. One process appends, under the
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,21 +76,31 @@ class Ledger:
         Raises:
             RunError: It could not be written; the file and `entries` are as before.
         """
-        known = self.find(entry.key)
-        assert known is None or not known.has_succeeded, f"{entry.name} was scored already, as {known}"
-        line = to_line(entry).encode()
+        self.append_all([entry])
+
+    def append_all(self, entries: Sequence[LedgerEntry]) -> None:
+        """Add entries that were computed together, with one write; when this returns, they are on the disk.
+
+        Raises:
+            RunError: They could not be written; the file and `entries` are as before.
+        """
+        for entry in entries:
+            known = self.find(entry.key)
+            assert known is None or not known.has_succeeded, f"{entry.name} was scored already, as {known}"
+        lines = "".join(map(to_line, entries)).encode()
         num_bytes_before = os.fstat(self._descriptor).st_size
         try:
-            num_written = os.write(self._descriptor, line)
-            if num_written != len(line):
-                raise OSError(f"only {num_written} of {len(line)} bytes were written; is the disk full?")
+            num_written = os.write(self._descriptor, lines)
+            if num_written != len(lines):
+                raise OSError(f"only {num_written} of {len(lines)} bytes were written; is the disk full?")
             os.fsync(self._descriptor)
         except OSError as error:
             with contextlib.suppress(OSError):  # what stays is a torn last line, which the next open cuts off
                 os.ftruncate(self._descriptor, num_bytes_before)
             raise write_error(self.path, error) from error
-        self._entries.append(entry)
-        self._remember(entry)
+        for entry in entries:
+            self._entries.append(entry)
+            self._remember(entry)
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, get_args
 
 from effsearch.results.json_files import to_json_text
@@ -11,7 +11,7 @@ from effsearch.results.user_names import to_field_names, to_user_names
 
 SCHEMA_VERSION = 1
 
-EvaluationKind = Literal["trial", "confirm", "anchor", "coefficient", "final"]
+EvaluationKind = Literal["trial", "confirm", "anchor", "coefficient", "final", "validate", "rung", "screen"]
 
 
 class ScoreKey(NamedTuple):
@@ -64,8 +64,9 @@ class LedgerEntry:
     failure: str  # "" when it succeeded
     point: Mapping[str, str | int | float]
     coefficients: Mapping[str, float]
-    spec: Mapping[str, Any]  # Any: JSON
+    spec: Mapping[str, Any]  # Any: JSON; empty for a screening, whose point says all
     time: str  # ISO 8601, UTC
+    features: Mapping[str, float] = field(default_factory=dict)  # known without a separate training
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
@@ -74,7 +75,7 @@ class LedgerEntry:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
-        for name in ("fidelity", "point", "coefficients", "spec"):
+        for name in ("fidelity", "point", "coefficients", "spec", "features"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} must be a mapping, got {getattr(self, name)!r}")
         for name, number in self.fidelity.items():
@@ -82,7 +83,7 @@ class LedgerEntry:
                 raise ValueError(f"fidelity: {name} must be a finite number, got {number!r}")
         if self.failure and self.val_accuracy is not None:
             raise ValueError(f"a failure has no accuracy, got {self.val_accuracy} and {self.failure!r}")
-        if not self.failure and self.val_accuracy is None:
+        if not self.failure and self.val_accuracy is None and self.kind != "screen":
             raise ValueError("an evaluation needs an accuracy or the reason of its failure, got neither")
         if self.val_accuracy is not None and not 0.0 <= self.val_accuracy <= 1.0:
             raise ValueError(f"val_accuracy must be in [0, 1], got {self.val_accuracy}")
@@ -110,7 +111,9 @@ class LedgerEntry:
 
 def to_line(entry: LedgerEntry) -> str:
     """The entry as one line of JSON, keys as users know them, newline included."""
-    record = to_user_names({field.name: getattr(entry, field.name) for field in fields(entry)})
+    record = to_user_names({one.name: getattr(entry, one.name) for one in fields(entry)})
+    if not entry.features:
+        del record["features"]
     record["fidelity"] = to_user_names(entry.fidelity)
     return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
 
@@ -129,7 +132,8 @@ def from_record(record: object) -> LedgerEntry:
         raise ValueError(
             f"schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; use a newer one"
         )
-    known = {field.name for field in fields(LedgerEntry)}
+    values.setdefault("features", {})  # written only where there are some
+    known = {one.name for one in fields(LedgerEntry)}
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")
     if unknown := sorted(set(values) - known):

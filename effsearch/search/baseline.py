@@ -1,93 +1,43 @@
 """Which network inside the budget scores best?
 
-Anchors are trained first, then proposals until the asked number or time is reached. The best are trained again
-with fresh seeds, and the winner has the best mean. Everything arrives as values and callables: a test hands in a
-formula and runs a whole search in a second.
+Anchors are trained first, then proposals until the asked number or time is reached; the better ones climb a ladder
+of longer trainings. The best are trained again with fresh seeds, and the winner is the one that is believed to be
+best after all of that. Everything arrives as values and callables: a test hands in a formula and runs a whole search
+in a second.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from effsearch.search.executor import Executor, drive
-from effsearch.search.proposer import Proposal, Proposer
+from effsearch.search.ladder import next_promotion
+from effsearch.search.problem import Phase, Problem, Progress, SearchSettings, StopReason
+from effsearch.search.proposer import Proposer
 from effsearch.search.ranking import Ranked, rank_networks, reward
 from effsearch.search.time_limit import TimeLimit
 from effsearch.space.anchors import Anchor
-from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
-from effsearch.space.errors import RunError, UsageError
-from effsearch.space.outcome import Evaluation, Fidelity, Job, derive_seed
+from effsearch.space.errors import RunError
+from effsearch.space.outcome import Evaluation, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
-from effsearch.space.search_space import SearchSpace
-
-StopReason = Literal["trials", "minutes", "exhausted"]
 
 MAX_FAILURES_IN_A_ROW = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """How a search goes about it."""
-
-    num_trials: int | None  # networks trained to an end, failures included, over all resumes; None: no bound
-    minutes: float | None  # of this call, the confirmation included; None: no bound
-    seed: int = 0
-    objective: Literal["accuracy", "reward"] = "accuracy"
-    reward_exponent: float = -0.07  # w of accuracy * (multiply_adds / budget)^w; MnasNet's (arXiv:1807.11626)
-    num_finalists: int = 5  # networks trained again
-    num_seeds: int = 3  # trainings of each finalist and anchor, the first included
-    num_startup: int = 10  # random networks before the sampler proposes
-
-    def __post_init__(self) -> None:
-        if self.num_trials is None and self.minutes is None:
-            raise UsageError("a search needs an end: give --trials or --minutes")
-        if self.num_trials is not None and self.num_trials < 1:
-            raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
-        if self.num_finalists < 1 or self.num_seeds < 1:
-            raise UsageError("--finalists and --seeds must be at least 1")
-        if not -10 <= self.reward_exponent <= 10:
-            raise UsageError(f"--reward-exponent must be from -10 to 10, got {self.reward_exponent:g}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What is searched: a space, a budget at a target, a fidelity, and the networks known beforehand."""
-
-    space: SearchSpace
-    budget: Budget
-    resolution: int  # pixels at which the budget is counted
-    num_classes: int
-    fidelity: Fidelity
-    anchors: tuple[Anchor, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a search is, for whoever watches."""
-
-    phase: Literal["trials", "confirm"]
-    num_done: int
-    num_failed: int
-    num_refused: int
-    best: Evaluation | None
-    last: Evaluation | None
-    seconds: float  # since the start of this call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineResult:
     """What a search found."""
 
-    best: Ranked
+    winners: tuple[Ranked, ...]  # one for each budget
     anchors: tuple[Ranked, ...]
-    finalists: tuple[Ranked, ...]  # best first
+    finalists: tuple[Ranked, ...]  # trained again; best first
+    ranked: tuple[Ranked, ...]  # every scored network, best first
     num_trials: int
     num_failed: int
+    num_promoted: int
     stopped_by: StopReason
 
 
@@ -96,29 +46,35 @@ def search_baseline(
     settings: SearchSettings,
     *,
     executor: Executor,
+    proposer: Proposer,
     clock: Callable[[], float],
     record: Callable[[Evaluation], None],
     history: Sequence[Evaluation] = (),
     expected_seconds: float = 0.0,
     notify: Callable[[Progress], None] = lambda progress: None,
 ) -> BaselineResult:
-    """Search a space inside a budget.
+    """Search a space inside its budgets.
 
     Args:
         problem: What is searched.
         settings: How.
         executor: Where networks are trained.
+        proposer: What to try next; it is shown the history here.
         clock: Seconds, monotonic.
         record: Is handed every ended training before anything else happens with it.
         history: Trainings recorded by earlier calls on the same run, oldest first.
-        expected_seconds: Guess at one training's time until the first has ended.
+        expected_seconds: Guess at the time of one training at the first rung until one has ended.
         notify: Is told of every ended training.
 
     Raises:
         BudgetError: Nothing in the space fits.
         RunError: Every training failed, or many in a row.
     """
-    search = _Search(problem, settings, executor, clock, record, history, expected_seconds, notify)
+    time = TimeLimit(
+        settings.minutes, clock=clock, expected_seconds=expected_seconds, fidelity=problem.rungs[0]
+    )
+    search = _Search(problem, settings, executor, proposer, time, record, notify)
+    search.take_history(history)
     search.run_trials()
     search.run_confirmation()
     return search.result()
@@ -138,134 +94,175 @@ def score_of(evaluation: Evaluation, problem: Problem, settings: SearchSettings)
     )
 
 
+def anchor_job(anchor: Anchor, problem: Problem, seed: int) -> Job:
+    """Give the first training of a network known beforehand."""
+    network = network_hash(anchor.spec)
+    is_at_target = anchor.spec.resolution == problem.resolution
+    point = problem.space.find_point(anchor.spec) if is_at_target else None
+    return Job(
+        kind="anchor",
+        name=anchor.name,
+        spec=anchor.spec,
+        network=network,
+        cost=count_cost(anchor.spec),
+        fidelity=fidelity_for(anchor.spec, problem.rungs[0], target_resolution=problem.resolution),
+        seed=derive_seed(seed, network, 0),
+        choices={} if point is None else problem.space.labels_at(point),
+        phi=anchor.phi,
+    )
+
+
 class _Search:
     def __init__(
         self,
         problem: Problem,
         settings: SearchSettings,
         executor: Executor,
-        clock: Callable[[], float],
+        proposer: Proposer,
+        time: TimeLimit,
         record: Callable[[Evaluation], None],
-        history: Sequence[Evaluation],
-        expected_seconds: float,
         notify: Callable[[Progress], None],
     ) -> None:
         self.problem = problem
         self.settings = settings
         self.executor = executor
+        self.proposer = proposer
+        self.time = time
         self.record = record
         self.notify = notify
-        self.evaluations = list(history)
-        self.time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected_seconds)
-        self.time.learn(history)
+        self.evaluations: list[Evaluation] = []
         self.stopped_by: StopReason = "trials"
-        self.open_proposals: dict[str, Proposal] = {}
-        self.num_handed_out = sum(evaluation.job.replicate == 0 for evaluation in history)
+        self.num_handed_out = 0
         self.num_failures_in_a_row = 0
-        self.proposer = Proposer(
-            problem.space,
-            problem.budget,
-            resolution=problem.resolution,
-            num_classes=problem.num_classes,
-            seed=settings.seed + len(history),
-            num_startup=settings.num_startup,
-        )
-        for evaluation in history:
-            self.show_to_sampler(evaluation)
-        known = {evaluation.job.network for evaluation in history}
+        self.first_jobs: dict[str, Job] = {}  # by network: its training at the first rung
+        self.on_rung: list[dict[str, bool]] = [{} for _ in problem.rungs]  # network -> has ended with a score
         self.anchor_jobs: list[Job] = []
-        for job in map(self.anchor_job, problem.anchors):
-            if job.network not in known:
-                known.add(job.network)
+
+    # History
+
+    def take_history(self, history: Sequence[Evaluation]) -> None:
+        self.time.learn(history)
+        for evaluation in history:
+            self.remember(evaluation)
+        self.num_handed_out = len(self.first_jobs)
+        for anchor in self.problem.anchors:
+            job = anchor_job(anchor, self.problem, self.settings.seed)
+            if job.network not in self.first_jobs:
+                self.first_jobs[job.network] = job
                 self.anchor_jobs.append(job)
                 self.proposer.mark_seen(job.network)
+
+    def remember(self, evaluation: Evaluation) -> None:
+        """Keep an ended training and show it to the sampler."""
+        self.evaluations.append(evaluation)
+        job, rung = evaluation.job, self.rung_of(evaluation.job)
+        if rung == 0 and job.replicate == 0:
+            self.first_jobs[job.network] = job
+        has_score = evaluation.result is not None
+        self.on_rung[rung][job.network] = has_score or self.on_rung[rung].get(job.network, False)
+        self.proposer.observe(job, self.score(evaluation) if has_score else None, rung=rung)
+
+    def rung_of(self, job: Job) -> int:
+        own = [
+            fidelity_for(job.spec, rung, target_resolution=self.problem.resolution)
+            for rung in self.problem.rungs
+        ]
+        return own.index(job.fidelity)
 
     # Trials
 
     def run_trials(self) -> None:
-        drive(self.executor, propose=self.next_trial, take=self.take)
+        drive(self.executor, propose=self.next_job, take=self.take_trial)
 
-    def next_trial(self) -> Job | None:
+    def next_job(self) -> Job | None:
+        reserved = self.seconds_to_confirm()
+        promotion = next_promotion(self.on_rung, score=self.belief, reduction=self.settings.reduction)
+        if promotion is not None:
+            job = self.longer_job(*promotion)
+            if not self.time.is_up(reserved_seconds=reserved, fidelity=job.fidelity):
+                self.on_rung[promotion[1]][job.network] = False
+                return job
         if self.stopped_by == "exhausted":  # other workers may still be training
             return None
         if self.settings.num_trials is not None and self.num_handed_out >= self.settings.num_trials:
             self.stopped_by = "trials"
             return None
-        if self.time.is_up(reserved_seconds=self.seconds_to_confirm()) and self.num_handed_out:
+        if self.time.is_up(reserved_seconds=reserved) and self.num_handed_out:
             self.stopped_by = "minutes"
             return None
-        if self.anchor_jobs:
-            self.num_handed_out += 1
-            return self.anchor_jobs.pop(0)
-        proposal = self.proposer.propose()
-        if proposal is None:
+        job = self.anchor_jobs.pop(0) if self.anchor_jobs else self.new_job()
+        if job is None:
             self.stopped_by = "exhausted"
             return None
-        self.open_proposals[proposal.network] = proposal
         self.num_handed_out += 1
-        return Job(
+        self.on_rung[0][job.network] = False
+        return job
+
+    def new_job(self) -> Job | None:
+        proposal = self.proposer.propose(self.num_handed_out % len(self.problem.budgets))
+        if proposal is None:
+            return None
+        job = Job(
             kind="trial",
-            name=f"trial {self.num_handed_out}",
+            name=f"trial {self.num_handed_out + 1}",
             spec=proposal.spec,
             network=proposal.network,
             cost=proposal.cost,
-            fidelity=self.problem.fidelity,
+            fidelity=self.problem.rungs[0],
             seed=derive_seed(self.settings.seed, proposal.network, 0),
             choices=proposal.labels,
         )
+        self.first_jobs[job.network] = job
+        return job
 
-    def anchor_job(self, anchor: Anchor) -> Job:
-        network = network_hash(anchor.spec)
-        is_at_target = anchor.spec.resolution == self.problem.resolution
-        point = self.problem.space.find_point(anchor.spec) if is_at_target else None
-        return Job(
-            kind="anchor",
-            name=anchor.name,
-            spec=anchor.spec,
-            network=network,
-            cost=count_cost(anchor.spec),
+    def longer_job(self, network: str, rung: int, replicate: int = 0) -> Job:
+        first = self.first_jobs[network]
+        return dataclasses.replace(
+            first,
+            kind="confirm" if replicate else "rung",
             fidelity=fidelity_for(
-                anchor.spec, self.problem.fidelity, target_resolution=self.problem.resolution
+                first.spec, self.problem.rungs[rung], target_resolution=self.problem.resolution
             ),
-            seed=derive_seed(self.settings.seed, network, 0),
-            choices={} if point is None else self.problem.space.labels_at(point),
-            phi=anchor.phi,
+            seed=derive_seed(self.settings.seed, network, replicate),
+            replicate=replicate,
         )
 
-    def take(self, evaluation: Evaluation) -> None:
-        self.record(evaluation)
-        self.evaluations.append(evaluation)
-        self.time.learn([evaluation])
-        self.show_to_sampler(evaluation)
+    def take_trial(self, evaluation: Evaluation) -> None:
+        self.take(evaluation, "trials")
         self.num_failures_in_a_row = self.num_failures_in_a_row + 1 if evaluation.failure else 0
-        self.tell_watcher("trials", evaluation)
         if self.num_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
             raise RunError(
                 f"{MAX_FAILURES_IN_A_ROW} trainings in a row failed; the last: {evaluation.failure}"
             )
 
-    def show_to_sampler(self, evaluation: Evaluation) -> None:
-        job = evaluation.job
-        if job.replicate or job.kind == "confirm":
-            return
-        value = None if evaluation.result is None else self.score(evaluation)
-        proposal = self.open_proposals.pop(job.network, None)
-        if proposal is not None:
-            self.proposer.tell(proposal, value=value)
-        elif job.choices:
-            self.proposer.tell_past(job.choices, value=value, network=job.network)
-        else:
-            self.proposer.mark_seen(job.network)
+    def take(self, evaluation: Evaluation, phase: Phase) -> None:
+        self.record(evaluation)
+        self.time.learn([evaluation])
+        self.remember(evaluation)
+        self.tell_watcher(phase, evaluation)
 
     def score(self, evaluation: Evaluation) -> float:
         return score_of(evaluation, self.problem, self.settings)
 
+    def belief(self, network: str) -> float:
+        """Give what a network is expected to score: the model's word, else its own mean at its highest rung."""
+        believed = self.proposer.belief(self.first_jobs[network])
+        if believed is not None:
+            return believed
+        own: dict[int, list[float]] = {}
+        for evaluation in self.evaluations:
+            if evaluation.job.network == network and evaluation.result is not None:
+                own.setdefault(self.rung_of(evaluation.job), []).append(self.score(evaluation))
+        highest = own[max(own)]
+        return sum(highest) / len(highest)
+
     # Confirmation
 
     def seconds_to_confirm(self) -> float:
-        num_networks = self.settings.num_finalists + len(self.problem.anchors)
+        num_networks = self.settings.num_finalists * len(self.problem.budgets) + len(self.problem.anchors)
+        num_trainings = num_networks * (self.settings.num_seeds - (len(self.problem.rungs) == 1))
         return self.time.seconds_to_confirm(
-            num_networks * (self.settings.num_seeds - 1), num_slots=self.executor.num_slots
+            num_trainings, num_slots=self.executor.num_slots, fidelity=self.problem.rungs[-1]
         )
 
     def run_confirmation(self) -> None:
@@ -275,71 +272,71 @@ class _Search:
         jobs = self.confirmation_jobs()
 
         def propose() -> Job | None:
-            return None if self.time.is_up() else next(jobs, None)
+            return None if self.time.is_up(fidelity=self.problem.rungs[-1]) else next(jobs, None)
 
-        def take(evaluation: Evaluation) -> None:
-            self.record(evaluation)
-            self.evaluations.append(evaluation)
-            self.time.learn([evaluation])
-            self.tell_watcher("confirm", evaluation)
-
-        drive(self.executor, propose=propose, take=take)
+        drive(self.executor, propose=propose, take=lambda evaluation: self.take(evaluation, "confirm"))
 
     def confirmation_jobs(self) -> Iterator[Job]:
-        """Yield the fresh-seed trainings that are still owed, one round of all networks after another."""
-        firsts = {
-            evaluation.job.network: evaluation
+        """Yield the trainings at the top rung that are still owed, one round of all networks after another."""
+        scored = [network for network, has_score in self.on_rung[0].items() if has_score]
+        by_belief = sorted(scored, key=self.belief, reverse=True)
+        chosen: list[str] = []
+        for budget in self.problem.budgets:
+            inside = [network for network in by_belief if budget.allows(self.first_jobs[network].cost)]
+            chosen += inside[: self.settings.num_finalists]
+        chosen += [network for network in by_belief if self.first_jobs[network].kind == "anchor"]
+        top = len(self.problem.rungs) - 1
+        done = {
+            (evaluation.job.network, evaluation.job.replicate)
             for evaluation in self.evaluations
-            if evaluation.result and evaluation.job.replicate == 0
+            if self.rung_of(evaluation.job) == top
         }
-        by_score = sorted(firsts.values(), key=self.score, reverse=True)
-        chosen = by_score[: self.settings.num_finalists]
-        chosen += [
-            evaluation
-            for evaluation in by_score[self.settings.num_finalists :]
-            if evaluation.job.kind == "anchor"
-        ]
-        done = {(evaluation.job.network, evaluation.job.replicate) for evaluation in self.evaluations}
-        for replicate, first in itertools.product(range(1, self.settings.num_seeds), chosen):
-            job = first.job
-            if (job.network, replicate) not in done:
-                yield Job(
-                    kind="confirm",
-                    name=job.name,
-                    spec=job.spec,
-                    network=job.network,
-                    cost=job.cost,
-                    fidelity=job.fidelity,
-                    seed=derive_seed(self.settings.seed, job.network, replicate),
-                    replicate=replicate,
-                    choices=job.choices,
-                    phi=job.phi,
-                )
+        for replicate, network in itertools.product(range(self.settings.num_seeds), dict.fromkeys(chosen)):
+            if (network, replicate) not in done:
+                yield self.longer_job(network, top, replicate)
 
     # Result
 
     def result(self) -> BaselineResult:
-        ranked = rank_networks(self.evaluations, score=self.score)
-        most_seeds = len(ranked[0].seeds)
+        highest = {}
+        for evaluation in self.evaluations:
+            if evaluation.result is not None:
+                network, rung = evaluation.job.network, self.rung_of(evaluation.job)
+                highest[network] = max(highest.get(network, 0), rung)
+        at_highest = [
+            evaluation
+            for evaluation in self.evaluations
+            if evaluation.result is not None
+            and self.rung_of(evaluation.job) == highest[evaluation.job.network]
+        ]
+        ranked = rank_networks(
+            at_highest, score=self.score, belief=self.belief, rung=lambda network: highest[network]
+        )
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
-        firsts = [evaluation for evaluation in self.evaluations if evaluation.job.replicate == 0]
+        best_rung, most_seeds = ranked[0].rung, len(ranked[0].seeds)
+        finalists = [one for one in ranked if (one.rung, len(one.seeds)) == (best_rung, most_seeds)]
+        winners = [
+            next(one for one in (*finalists, *ranked) if budget.allows(one.cost))
+            for budget in self.problem.budgets
+            if any(budget.allows(one.cost) for one in ranked)
+        ]
         return BaselineResult(
-            best=ranked[0],
+            winners=tuple(winners),
             anchors=tuple(one for one in ranked if one.network in anchor_networks),
-            finalists=tuple(one for one in ranked if len(one.seeds) == most_seeds)[
-                : self.settings.num_finalists
-            ],
-            num_trials=len(firsts),
-            num_failed=sum(evaluation.result is None for evaluation in firsts),
+            finalists=tuple(finalists)[: self.settings.num_finalists * len(self.problem.budgets)],
+            ranked=tuple(ranked),
+            num_trials=len({one.job.network for one in self.evaluations}),
+            num_failed=sum(one.result is None for one in self.evaluations if one.job.replicate == 0),
+            num_promoted=sum(one.job.kind == "rung" for one in self.evaluations),
             stopped_by=self.stopped_by,
         )
 
-    def tell_watcher(self, phase: Literal["trials", "confirm"], evaluation: Evaluation) -> None:
+    def tell_watcher(self, phase: Phase, evaluation: Evaluation) -> None:
         scored = [one for one in self.evaluations if one.result]
         self.notify(
             Progress(
                 phase=phase,
-                num_done=sum(one.job.replicate == 0 for one in self.evaluations)
+                num_done=len({one.job.network for one in self.evaluations})
                 if phase == "trials"
                 else sum(one.job.kind == "confirm" for one in self.evaluations),
                 num_failed=sum(one.result is None for one in self.evaluations),

@@ -21,6 +21,8 @@ class Ranked:
     seeds: tuple[int, ...]
     accuracies: tuple[float, ...]  # one for each seed
     mean_score: float  # of the objective
+    belief: float  # what the score is expected to be, all that is known counted
+    rung: int  # of these trainings, from 0
 
     @property
     def mean_accuracy(self) -> float:
@@ -28,12 +30,20 @@ class Ranked:
         return statistics.fmean(self.accuracies)
 
 
-def rank_networks(evaluations: Iterable[Evaluation], *, score: Callable[[Evaluation], float]) -> list[Ranked]:
-    """Give every scored network, those with the most seeds first, then by mean score.
+def rank_networks(
+    evaluations: Iterable[Evaluation],
+    *,
+    score: Callable[[Evaluation], float],
+    belief: Callable[[str], float],
+    rung: Callable[[str], int],
+) -> list[Ranked]:
+    """Give every scored network: those on the highest rung with the most seeds first, then by belief.
 
     Args:
-        evaluations: Ended trainings; failures are passed over.
+        evaluations: Ended trainings, of each network those at its highest rung; failures are passed over.
         score: The objective of one training that came to a result.
+        belief: The expected score of a network.
+        rung: The rung of a network's trainings.
     """
     groups: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
@@ -48,10 +58,12 @@ def rank_networks(evaluations: Iterable[Evaluation], *, score: Callable[[Evaluat
             seeds=tuple(evaluation.job.seed for evaluation in group),
             accuracies=tuple(evaluation.result.val_accuracy for evaluation in group if evaluation.result),
             mean_score=statistics.fmean(score(evaluation) for evaluation in group),
+            belief=belief(network),
+            rung=rung(network),
         )
         for network, group in groups.items()
     ]
-    return sorted(ranked, key=lambda one: (-len(one.seeds), -one.mean_score))
+    return sorted(ranked, key=lambda one: (-one.rung, -len(one.seeds), -one.belief))
 
 
 def reward(accuracy: float, *, multiply_adds: int, target: int | None, exponent: float) -> float:

@@ -7,8 +7,7 @@ brought up to date from it.
 
 import fcntl
 import logging
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,37 +30,30 @@ def distributions_of(space: SearchSpace) -> dict[str, CategoricalDistribution]:
     return {dimension.name: CategoricalDistribution(dimension.labels) for dimension in space.dimensions}
 
 
-def memory_study(*, seed: int, num_startup: int) -> optuna.Study:
-    """Give an in-memory study with the multivariate TPE sampler, maximising.
-
-    `constant_liar` makes it avoid what other workers are trying at the moment.
-    """
+def memory_study(sampler: optuna.samplers.BaseSampler, *, has_two_objectives: bool = False) -> optuna.Study:
+    """Give an in-memory study that maximises a score and, where asked, minimises a cost beside it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna announces experimental arguments
-        sampler = optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=num_startup
-        )
-    return optuna.create_study(direction="maximize", sampler=sampler)
+    directions = ["maximize", "minimize"] if has_two_objectives else ["maximize"]
+    return optuna.create_study(directions=directions, sampler=sampler)
 
 
 def finished_trial(
-    space: SearchSpace, labels: Mapping[str, Label], *, value: float | None, network: str
+    space: SearchSpace, labels: Mapping[str, Label], *, values: Sequence[float] | None, network: str
 ) -> FrozenTrial:
-    """Give a trial that has ended: complete with a value, failed without one."""
+    """Give a trial that has ended: complete with a value for each objective, failed without any."""
     return optuna.trial.create_trial(
         params=dict(labels),
         distributions=dict(distributions_of(space)),
-        value=value,
-        state=TrialState.FAIL if value is None else TrialState.COMPLETE,
+        values=None if values is None else list(values),
+        state=TrialState.FAIL if values is None else TrialState.COMPLETE,
         user_attrs={NETWORK_ATTRIBUTE: network},
     )
 
 
 class JournalStudy:
-    """The study in the run directory's journal file, for Optuna's own tools."""
+    """A study in the run directory's journal file, for Optuna's own tools."""
 
-    def __init__(self, path: Path, *, study_name: str) -> None:
+    def __init__(self, path: Path, *, study_name: str, has_two_objectives: bool = False) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         lock = _FileLock(path)
         lock.acquire()
@@ -71,7 +63,10 @@ class JournalStudy:
             lock.release()
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
         self._study = optuna.create_study(
-            study_name=study_name, storage=storage, direction="maximize", load_if_exists=True
+            study_name=study_name,
+            storage=storage,
+            directions=["maximize", "minimize"] if has_two_objectives else ["maximize"],
+            load_if_exists=True,
         )
         trials = self._study.get_trials(deepcopy=False)
         self._networks = {trial.user_attrs.get(NETWORK_ATTRIBUTE) for trial in trials}
@@ -82,6 +77,11 @@ class JournalStudy:
         if network not in self._networks:
             self._study.add_trial(trial)
             self._networks.add(network)
+
+    def add_all(self, trials: Iterable[FrozenTrial]) -> None:
+        """Write finished trials, each unless the study has one of that network."""
+        for trial in trials:
+            self.add(trial)
 
 
 class _FileLock(JournalFileOpenLock):

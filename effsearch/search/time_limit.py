@@ -3,10 +3,15 @@
 import statistics
 from collections.abc import Callable, Iterable
 
-from effsearch.space.outcome import Evaluation
+from effsearch.space.outcome import Evaluation, Fidelity
 
 MOST_FOR_CONFIRMATION = 0.4  # share of the time set aside for fresh seeds, at the most
 CAUTION = 1.1  # trainings of the best networks tend to take longer than the mean
+
+
+def relative_cost(fidelity: Fidelity) -> float:
+    """Give what a training costs beside others of the same widths and strides: images seen times pixels."""
+    return fidelity.num_images * fidelity.num_epochs * float(fidelity.resolution) ** 2
 
 
 class TimeLimit:
@@ -15,17 +20,24 @@ class TimeLimit:
     Args:
         minutes: From now on; None is no limit.
         clock: Seconds, monotonic.
-        expected_seconds: Guess at one training's time until the first has ended.
+        expected_seconds: Guess at the time of one training of `fidelity` until the first has ended.
+        fidelity: Of the trainings that "one" means; the times of others count in proportion. None: all are alike.
     """
 
     def __init__(
-        self, minutes: float | None, *, clock: Callable[[], float], expected_seconds: float = 0.0
+        self,
+        minutes: float | None,
+        *,
+        clock: Callable[[], float],
+        expected_seconds: float = 0.0,
+        fidelity: Fidelity | None = None,
     ) -> None:
         self._minutes = minutes
         self._clock = clock
         self._started = clock()
         self._expected_seconds = expected_seconds
-        self._seconds: list[float] = []
+        self._unit = None if fidelity is None else relative_cost(fidelity)
+        self._seconds: list[float] = []  # in trainings of one unit
 
     @property
     def elapsed(self) -> float:
@@ -37,20 +49,34 @@ class TimeLimit:
         """Seconds of one training: the mean so far, or the guess."""
         return statistics.fmean(self._seconds) if self._seconds else self._expected_seconds
 
+    def seconds_of(self, fidelity: Fidelity) -> float:
+        """Seconds of one training at a fidelity."""
+        return self.mean_seconds * self._share(fidelity)
+
     def learn(self, evaluations: Iterable[Evaluation]) -> None:
         """Take the times of trainings that came to a score."""
-        self._seconds += [evaluation.seconds for evaluation in evaluations if evaluation.result]
+        self._seconds += [
+            evaluation.seconds / self._share(evaluation.job.fidelity)
+            for evaluation in evaluations
+            if evaluation.result
+        ]
 
-    def is_up(self, *, reserved_seconds: float = 0.0) -> bool:
+    def is_up(self, *, reserved_seconds: float = 0.0, fidelity: Fidelity | None = None) -> bool:
         """Tell whether a training that starts now would end too late."""
         if self._minutes is None:
             return False
-        return self.mean_seconds > self._minutes * 60 - self.elapsed - reserved_seconds
+        needed = self.mean_seconds if fidelity is None else self.seconds_of(fidelity)
+        return needed > self._minutes * 60 - self.elapsed - reserved_seconds
 
-    def seconds_to_confirm(self, num_trainings: int, *, num_slots: int) -> float:
+    def seconds_to_confirm(
+        self, num_trainings: int, *, num_slots: int, fidelity: Fidelity | None = None
+    ) -> float:
         """Give the time to set aside for trainings with fresh seeds."""
         if self._minutes is None:
             return 0.0
         num_rounds = -(-num_trainings // num_slots)
-        wanted = num_rounds * self.mean_seconds * CAUTION
-        return min(MOST_FOR_CONFIRMATION * self._minutes * 60, wanted)
+        seconds = self.mean_seconds if fidelity is None else self.seconds_of(fidelity)
+        return min(MOST_FOR_CONFIRMATION * self._minutes * 60, num_rounds * seconds * CAUTION)
+
+    def _share(self, fidelity: Fidelity) -> float:
+        return 1.0 if self._unit is None else relative_cost(fidelity) / self._unit

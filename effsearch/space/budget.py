@@ -71,6 +71,35 @@ def parse_budget(
     return Budget(**limits)
 
 
+def parse_budgets(
+    text: str | None, *, max_params: str | None = None, max_activations: str | None = None
+) -> tuple[Budget, ...]:
+    """Read one budget or several, such as 200M,400M,800M-FLOPs; further bounds hold for each.
+
+    A unit that is left out is the last one's.
+
+    Returns:
+        Ascending.
+
+    Raises:
+        BudgetError: A text cannot be read, or two budgets are the same or bound different things.
+    """
+    if text is None or "," not in text:
+        return (parse_budget(text, max_params=max_params, max_activations=max_activations),)
+    parts = text.split(",")
+    last = _AMOUNT.fullmatch(parts[-1])
+    unit = last[3] if last and last[3] else ""
+    found = []
+    for part in parts:
+        match = _AMOUNT.fullmatch(part)
+        whole = f"{part.strip()}-{unit}" if match and not match[3] and unit else part
+        found.append(parse_budget(whole, max_params=max_params, max_activations=max_activations))
+    names = {tuple(budget.limits()) for budget in found}
+    if len(names) > 1 or len(set(found)) < len(found):
+        raise BudgetError(f"--budget {text} must be several bounds of one thing, such as 200M,400M-FLOPs")
+    return tuple(sorted(found, key=lambda budget: next(iter(budget.limits().values()))))
+
+
 def short_count(count: float) -> str:
     """Write a count with three to four digits and a suffix: 385814752 as 385.8M."""
     for size, suffix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):

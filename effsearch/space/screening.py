@@ -249,3 +249,23 @@ def _looked_up(walk: Callable[..., Any], *columns: IntArray) -> IntArray:
         cost = layers_cost(walk(*(int(column[row]) for column in columns)))
         table.append((cost.multiply_adds, cost.parameters, cost.activations))
     return np.asarray(table, dtype=np.int64).reshape(-1, 3)[inverse]
+
+
+def count_blocks(space: SearchSpace, points: IntArray) -> IntArray:
+    """Count the blocks of many networks, identities left out.
+
+    Args:
+        space: Space that the points are of.
+        points: (num_points, num_dimensions) choice indices.
+
+    Returns:
+        (num_points,).
+    """
+    totals = np.zeros(len(points), dtype=np.int64)
+    for stage in space.stages:
+        in_row = np.zeros(len(points), dtype=np.int64)
+        for slot in stage.blocks:
+            works = np.array([block.kind != "identity" for block in slot.values], dtype=np.int64)
+            in_row += works[_choose(slot, points)]
+        totals += in_row * _values(stage.num_blocks, points)
+    return totals

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from effsearch.space.block_layers import block_layers
 from effsearch.space.errors import SpecError
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec
@@ -106,6 +109,15 @@ class SearchSpace:
     def size(self) -> int:
         """Number of points; several points may encode one network."""
         return math.prod(len(dimension.labels) for dimension in self.dimensions)
+
+    def positions(self) -> list[NDArray[np.float64] | None]:
+        """Give for each dimension where its choices lie on a line, None where they are no numbers."""
+        return [
+            np.asarray(dimension.labels, dtype=np.float64)
+            if all(isinstance(label, int | float) for label in dimension.labels)
+            else None
+            for dimension in self.dimensions
+        ]
 
     def spec_at(self, point: Sequence[int], *, resolution: int, num_classes: int) -> ModelSpec:
         """Give the network at a point."""

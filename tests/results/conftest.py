@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
+from effsearch.results.certificate import Certificate, CertifiedNetwork, Interval
 from effsearch.results.ledger import LedgerEntry
 
 MakeEntry = Callable[..., LedgerEntry]
+MakeCertificate = Callable[..., Certificate]
 
 
 @pytest.fixture
@@ -41,5 +43,53 @@ def make_entry() -> MakeEntry:
         if changes.get("failure"):
             values |= {"val_accuracy": None, "val_loss": None}
         return LedgerEntry(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_certificate() -> MakeCertificate:
+    def certified(
+        name: str, network: str, proxy: float, longer: float, num_seeds: int = 1
+    ) -> CertifiedNetwork:
+        return CertifiedNetwork(
+            name=name,
+            network_hash=network,
+            multiply_adds=40_000_000,
+            proxy_accuracy=proxy,
+            num_seeds=num_seeds,
+            longer_accuracy=longer,
+        )
+
+    def make(**changes: Any) -> Certificate:
+        fidelity = {
+            "num_images": 500,
+            "num_epochs": 1,
+            "resolution": 32,
+            "width": 1.0,
+            "num_removed_strides": 2,
+        }
+        values: dict[str, Any] = {
+            "factor": 4,
+            "networks": (
+                certified("trial 7", "a1", 0.52, 0.60, num_seeds=3),
+                certified("trial 2", "b2", 0.50, 0.64),
+                certified("efficientnet-b0", "c3", 0.41, 0.47),
+            ),
+            "num_planned": 3,
+            "num_failed": 0,
+            "kendall": Interval(value=0.31, low=0.02, high=0.55),
+            "spearman": Interval(value=0.5, low=-0.1, high=0.9),
+            "regret": 0.04,
+            "top_regret": 0.07,
+            "stopped_by": "networks",
+            "stop_at": None,
+            "verdict": None,
+            "confidence": None,
+            "proxy_fidelity": fidelity,
+            "longer_fidelity": fidelity | {"num_epochs": 4},
+            "seed": 0,
+        }
+        return Certificate(**(values | changes))
 
     return make

@@ -1,9 +1,10 @@
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from effsearch.results.ledger_entry import from_record, score_key, to_line
+from effsearch.results.ledger_entry import EvaluationKind, from_record, score_key, to_line
+from effsearch.space import outcome
 
 from .conftest import MakeEntry
 
@@ -14,6 +15,14 @@ def test_an_entry_round_trips_exactly_through_its_line(make_entry: MakeEntry) ->
     assert line.count("\n") == 1
     assert line.endswith("\n")
     assert from_record(json.loads(line)) == entry
+
+
+def test_the_ledger_keeps_every_kind_of_training_that_a_job_may_be(make_entry: MakeEntry) -> None:
+    kinds = get_args(outcome.EvaluationKind)
+    assert set(kinds) == set(get_args(EvaluationKind))
+    for kind in kinds:
+        entry = make_entry(kind=kind)
+        assert from_record(json.loads(to_line(entry))) == entry
 
 
 def test_a_failure_round_trips(make_entry: MakeEntry) -> None:
@@ -67,7 +76,7 @@ def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "guess"}, "kind must be one of trial, confirm, anchor, coefficient, final, got 'guess'"),
+        ({"kind": "guess"}, "kind must be one of trial, .*, validate, rung, screen, got 'guess'"),
         ({"parameters": 1.5}, "parameters must be a whole number of at least 0, got 1.5"),
         ({"multiply_adds": -1}, "multiply_adds must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),

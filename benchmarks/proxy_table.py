@@ -1,0 +1,249 @@
+"""What do the records of `proxy_rank` come to? Taus with intervals, a page and a plot.
+
+Each record of results/proxy_rank.jsonl is one network under one method: `method`, `split`, `key`, `score` (higher is
+better, null where there is none), `core_seconds`, `once_core_seconds` and, where the network was trained, `accuracy`.
+Methods are shown in families by their names: `train-...`, `supernet-...`, and all others, which train nothing.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from macro_data import Population, Split, load_table, ordered_keys
+from matplotlib.figure import Figure
+from recording import read_records
+from scipy.stats import rankdata
+
+from effsearch.results.plots.style import DARK_COLOURS, GRID, MUTED, SERIES_MARKERS
+from effsearch.search.correlation import Correlation, correlate_kendall
+
+NAME = "proxy_rank"
+POPULATIONS: tuple[Population, ...] = ("all", "band", "everything")
+SPLITS: tuple[Split, ...] = ("held_out", "tuning")
+
+NUM_CHEAP = 200  # networks of each population where a score costs under 2 seconds
+MIN_NETWORKS = 10  # for a tau to be shown
+NUM_SCREENED = 1_000  # networks whose screening the plot counts
+KINDS = ("no training", "short training", "supernet", "rank sum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What one method says of some networks, and what it took."""
+
+    name: str
+    scores: Mapping[str, float]  # by canonical key; minus infinity where the network could not be scored
+    core_seconds: float  # mean for a network
+    once_core_seconds: float = 0.0
+
+
+def read_methods() -> list[Method]:
+    """Give all methods that have records, and the combinations of them."""
+    methods: dict[str, Method] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in read_records(NAME):
+        if "key" in record:
+            groups.setdefault(record["method"], []).append(record)
+    for name, records in groups.items():
+        methods[name] = Method(
+            name=name,
+            scores={record["key"]: _number(record["score"]) for record in records},
+            core_seconds=statistics.fmean(record["core_seconds"] for record in records),
+            once_core_seconds=max(record["once_core_seconds"] for record in records),
+        )
+        if any("accuracy" in record for record in records):
+            accuracies = {record["key"]: _number(record.get("accuracy")) for record in records}
+            methods[f"{name}, by accuracy"] = replace(
+                methods[name], name=f"{name}, by accuracy", scores=accuracies
+            )
+    if naswot := read_naswot():
+        methods["naswot"] = naswot
+    ordered = sorted(methods.values(), key=lambda method: (KINDS.index(kind_of(method.name)), method.name))
+    return ordered + combine_methods(methods)
+
+
+def read_naswot() -> Method | None:
+    """Give NASWOT from its own file."""
+    records = read_records("naswot")
+    scores = {record["key"]: _number(record["naswot"]) for record in records if "key" in record}
+    timed = [record for record in records if record.get("networks")]
+    if not scores or not timed:
+        return None
+    seconds = sum(record["core_seconds"] for record in timed) / sum(record["networks"] for record in timed)
+    return Method(name="naswot", scores=scores, core_seconds=seconds)
+
+
+def combine_methods(methods: Mapping[str, Method]) -> list[Method]:
+    """Give the rank sums of NASWOT with the number of blocks, and of whatever learns with one or both of them."""
+    extras = [methods[name] for name in ("naswot", "blocks") if name in methods]
+    if len(extras) < 2:
+        return []
+    combined = [rank_sum(extras)]
+    for name, method in methods.items():
+        if kind_of(name) in ("short training", "supernet") and not name.endswith("by accuracy"):
+            combined += [rank_sum([method, extras[0]]), rank_sum([method, *extras])]
+    return combined
+
+
+def rank_sum(parts: Sequence[Method]) -> Method:
+    """Give the sum of the ranks among the networks that all parts have scored."""
+    keys = sorted(set.intersection(*(set(part.scores) for part in parts)))
+    ranks = sum(rankdata([part.scores[key] for key in keys]) for part in parts)
+    return Method(
+        name=" + ".join(part.name for part in parts),
+        scores=dict(zip(keys, np.asarray(ranks).tolist(), strict=True)) if keys else {},
+        core_seconds=sum(part.core_seconds for part in parts),
+        once_core_seconds=sum(part.once_core_seconds for part in parts),
+    )
+
+
+def kind_of(method: str) -> str:
+    """Give the family that a method is shown in."""
+    if " + " in method:
+        return "rank sum"
+    if method.startswith("train-"):
+        return "short training"
+    return "supernet" if method.startswith("supernet") else "no training"
+
+
+def _number(value: float | None) -> float:
+    return -math.inf if value is None else float(value)
+
+
+# ---- table ----
+
+
+@dataclass(frozen=True, slots=True)
+class Tau:
+    """Kendall's tau over some networks."""
+
+    correlation: Correlation
+    num_networks: int
+
+    def __str__(self) -> str:
+        one = self.correlation
+        return f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}] ({self.num_networks})"
+
+
+def tau_of(method: Method, split: Split, population: Population) -> Tau | None:
+    """Give tau over the beginning of a population's order that a method has scored without a gap."""
+    keys: list[str] = []
+    for key in ordered_keys(split, population)[:NUM_CHEAP]:
+        if key not in method.scores:
+            break
+        keys.append(key)
+    if len(keys) < MIN_NETWORKS:
+        return None
+    scores = np.array([method.scores[key] for key in keys])
+    truth = np.array([load_table()[key].mean_accuracy for key in keys])
+    return Tau(correlate_kendall(scores, truth), len(keys))
+
+
+def tau_of_full_training(split: Split, population: Population) -> Tau:
+    """Give what one full training of 50 epochs tells about the mean of two others: the mean of the three ways."""
+    keys = ordered_keys(split, population)[:NUM_CHEAP]
+    runs = np.array([load_table()[key].runs for key in keys])
+    ways = [correlate_kendall(runs[:, one], np.delete(runs, one, axis=1).mean(axis=1)) for one in range(3)]
+    means = {name: statistics.fmean(getattr(way, name) for way in ways) for name in ("value", "low", "high")}
+    return Tau(Correlation(**means), len(keys))
+
+
+def format_table(methods: Sequence[Method], split: Split) -> str:
+    """Give the markdown table of one split."""
+    populations = [
+        population for population in POPULATIONS if split == "held_out" or population != "everything"
+    ]
+    heads = ["method", "core-s once", "core-s a network", *populations]
+    lines = ["| " + " | ".join(heads) + " |", "|---|---:|---:|" + "---|" * len(populations)]
+    full = [str(tau_of_full_training(split, population)) for population in populations]
+    lines.append("| " + " | ".join(["one full training (50 epochs)", "", "", *full]) + " |")
+    for method in methods:
+        taus = [tau_of(method, split, population) for population in populations]
+        if any(taus):
+            once = f"{method.once_core_seconds:,.0f}"
+            cells = [
+                method.name,
+                once,
+                f"{method.core_seconds:.2g}" if method.core_seconds < 10 else f"{method.core_seconds:.0f}",
+            ]
+            lines.append("| " + " | ".join([*cells, *(str(tau or "") for tau in taus)]) + " |")
+    return "\n".join(lines)
+
+
+def format_page(methods: Sequence[Method]) -> str:
+    """Give the page of docs/proxy_rank.md."""
+    sizes = {(s, p): len(ordered_keys(s, p)) for s in SPLITS for p in POPULATIONS}
+    machine = next((record for record in read_records("naswot") if "cpu" in record), {})
+    versions = machine.get("versions", {})
+    return f"""# How well does a cheap proxy rank networks?
+
+Kendall's tau with the true mean accuracy of NAS-Bench-Macro networks, its 95 per cent interval (bootstrap over the
+networks) and how many networks. `benchmarks/proxy_rank.py table` writes this page from `benchmarks/results/`. Core-seconds are CPU time on one thread ({machine.get("cpu", "unknown CPU")}, torch
+{versions.get("torch", "?")}): those spent once for all networks, and those for each.
+
+The truth is the mean test accuracy over all trainings of a network: three for each key of the table that encodes it.
+Settings were chosen on {sizes["tuning", "all"]:,} tuning networks: all at or below 50 M multiply-adds, and half of
+the others by a hash of the key. What is reported is the other half:
+
+- `all`: held-out networks, {sizes["held_out", "all"]:,} in all; every one of them costs more than 50 M.
+- `band`: held-out networks above 50 and up to 60 M, {sizes["held_out", "band"]:,} in all.
+- `everything`: the whole table, {sizes["held_out", "everything"]:,} networks, of which the tuning networks are part:
+  for comparison only.
+
+Every method is measured on the first networks of one order, drawn once; {NUM_CHEAP} at most. `one full training` is
+what one of the table's own trainings tells about the mean of the two others. Networks that were trained are scored by
+the negative cross-entropy on validation images unless accuracy is said. `+` adds ranks among all networks that each
+part has scored.
+
+{format_table(methods, "held_out")}
+
+On the tuning networks, on which choices were made (`band`: {sizes["tuning", "band"]:,}):
+
+{format_table(methods, "tuning")}
+"""
+
+
+# ---- plot ----
+
+
+def draw(methods: Sequence[Method]) -> Figure:
+    """Draw tau against the core-seconds that screening 1,000 networks takes, held-out networks."""
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axis, population, title in zip(panels, ("all", "band"), ("above 50 M", "50 to 60 M"), strict=True):
+        full = tau_of_full_training("held_out", population).correlation.value
+        axis.axhline(full, color=MUTED, linestyle="--", linewidth=1)
+        axis.annotate("one full training", (0.01, full), xycoords=("axes fraction", "data"), va="bottom")
+        best = -1.0
+        for price, tau, method in sorted(
+            (
+                (method.once_core_seconds + NUM_SCREENED * method.core_seconds, tau, method)
+                for method in methods
+                if (tau := tau_of(method, "held_out", population)) and not method.name.endswith("by accuracy")
+            ),
+            key=lambda point: point[0],
+        ):
+            kind, one = KINDS.index(kind_of(method.name)), tau.correlation
+            axis.errorbar(
+                price,
+                one.value,
+                yerr=[[one.value - one.low], [one.high - one.value]],
+                color=DARK_COLOURS[kind],
+                marker=SERIES_MARKERS[kind],
+                elinewidth=0.8,
+            )
+            if one.value > best:  # better than all that is cheaper
+                best = one.value
+                axis.annotate(method.name, (price, one.value), xytext=(5, 5), textcoords="offset points")
+        axis.set_xscale("log")
+        axis.set_xlabel(f"core-seconds to screen {NUM_SCREENED:,} networks")
+        axis.set_title(f"Held-out networks, {title}")
+        axis.grid(color=GRID)
+    panels[0].set_ylabel("Kendall's tau with the true accuracy")
+    for index, kind in enumerate(KINDS):
+        panels[1].plot([], [], SERIES_MARKERS[index], color=DARK_COLOURS[index], label=kind)
+    panels[1].legend(loc="lower right")
+    return figure

@@ -1,0 +1,96 @@
+"""What does a baseline search tell at its end?"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from effsearch.proxy_train.latency import measure_latency
+from effsearch.proxy_train.measure import check_count
+from effsearch.results.pareto import pareto_front
+from effsearch.results.run_dir import RunDir
+from effsearch.search.baseline import BaselineResult
+from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.ranking import Ranked
+from effsearch.space.text import to_json
+
+
+def make_report(
+    run: RunDir, problem: Problem, settings: SearchSettings, result: BaselineResult
+) -> dict[str, Any]:
+    """Write the emitted networks to the run, and give the report as JSON values."""
+    paths = {
+        one.network: run.write_spec(one.name, to_json(one.spec))
+        for one in (*result.finalists, *result.anchors, *result.winners)
+    }
+    winners = []
+    for index, (winner, budget) in enumerate(zip(result.winners, problem.budgets, strict=False)):
+        check_count(winner.spec)
+        name = "best" if index == len(result.winners) - 1 else f"best {budget}"
+        path = run.write_spec(name, to_json(winner.spec))
+        winners.append(_row(winner, path) | {"budget": dataclasses.asdict(budget)})
+    phis = {anchor.name: anchor.phi for anchor in problem.anchors}
+    return {
+        "run": str(run.path),
+        "best": {key: value for key, value in winners[-1].items() if key != "budget"},
+        "winners": winners,
+        "anchors": [
+            _row(one, paths[one.network]) | {"phi": phis[one.name]}
+            for one in result.anchors
+            if one.name in phis
+        ],
+        "finalists": [_row(one, paths[one.network]) for one in result.finalists],
+        "front": front_rows(result.ranked, settings),
+        "trials": result.num_trials,
+        "failures": result.num_failed,
+        "promoted": result.num_promoted,
+        "stopped_by": result.stopped_by,
+        "budget": dataclasses.asdict(problem.budget),
+        "resolution": problem.resolution,
+        "classes": problem.num_classes,
+        "fidelity": dataclasses.asdict(problem.rungs[-1]),
+        "sampler": settings.sampler,
+    }
+
+
+def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[Mapping[str, Any]]:
+    """Give the networks that no other beats in both the expected score and the cost, cheapest first.
+
+    The cost is the second objective, else the multiply-adds. Latency is measured here, on this machine, of every
+    scored network.
+    """
+    name = settings.second_objective or "multiply_adds"
+    if name == "latency":
+        costs = [measure_latency(one.spec) for one in ranked]
+    else:
+        costs = [float(getattr(one.cost, name)) for one in ranked]
+    rows = []
+    for index in pareto_front(costs, [one.belief for one in ranked]):
+        one = ranked[index]
+        row = {
+            "name": one.name,
+            "network_hash": one.network,
+            "multiply_adds": one.cost.multiply_adds,
+            "params": one.cost.parameters,
+            "activations": one.cost.activations,
+            "accuracy": one.mean_accuracy,
+            "expected_score": one.belief,
+            "seeds": len(one.seeds),
+        }
+        rows.append(row | ({"latency_seconds": costs[index]} if name == "latency" else {}))
+    return rows
+
+
+def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
+    return {
+        "name": ranked.name,
+        "network_hash": ranked.network,
+        "spec_path": str(path),
+        "multiply_adds": ranked.cost.multiply_adds,
+        "params": ranked.cost.parameters,
+        "activations": ranked.cost.activations,
+        "accuracy": ranked.mean_accuracy,
+        "expected_score": ranked.belief,
+        "seeds": list(ranked.seeds),
+        "accuracies": list(ranked.accuracies),
+    }

@@ -1,0 +1,82 @@
+"""How does what a command learns get into the ledger, and back out when it goes on?"""
+
+from datetime import UTC, datetime
+
+from effsearch.commands.proxy import train_settings_record
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.evaluations import from_entry, settings_hash, to_entry
+from effsearch.results.ledger import Ledger
+from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.results.run_dir import RunDir
+from effsearch.results.screened import from_screen_entry, to_screen_entry
+from effsearch.results.trials import write_trials
+from effsearch.search.problem import Problem
+from effsearch.space.outcome import Evaluation
+from effsearch.space.search_space import Point, SearchSpace
+from effsearch.space.supernet_work import ScreenScore, SupernetPlan
+
+SEARCH_KINDS = frozenset({"anchor", "trial", "rung", "confirm", "coefficient", "final"})
+SCREENED_AT_ONCE = (
+    64  # scores written together: a lost score costs half a second, a synced write some milliseconds
+)
+
+
+class Recorder:
+    """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
+
+    def __init__(self, run: RunDir, images: ImageData) -> None:
+        self._run = run
+        self._ledger: Ledger = run.open_ledger()
+        self._fingerprint = images.fingerprint
+        self._settings_hash = settings_hash(train_settings_record())
+        self._screened: list[LedgerEntry] = []  # not yet written
+
+    def history(self) -> list[Evaluation]:
+        """Give the trainings that the ledger holds, oldest first, but for those that only check a proxy."""
+        return [from_entry(entry) for entry in self._ledger.entries if entry.kind in SEARCH_KINDS]
+
+    def screened(self, space: SearchSpace) -> dict[Point, ScreenScore]:
+        """Give the networks that were scored without a training of their own."""
+        return dict(
+            from_screen_entry(entry, space) for entry in self._ledger.entries if entry.kind == "screen"
+        )
+
+    def record(self, evaluation: Evaluation) -> None:
+        """Append one ended training, safely on disk before this returns."""
+        self._ledger.append(
+            to_entry(
+                evaluation,
+                data_fingerprint=self._fingerprint,
+                settings_hash=self._settings_hash,
+                now=datetime.now(UTC),
+            )
+        )
+
+    def record_screen(self, problem: Problem, plan: SupernetPlan, point: Point, score: ScreenScore) -> None:
+        """Append one score that cost no training, some at a time; `flush_screen` writes the last ones."""
+        self._screened.append(
+            to_screen_entry(
+                point,
+                score,
+                problem.space,
+                plan,
+                resolution=problem.resolution,
+                num_classes=problem.num_classes,
+                data_fingerprint=self._fingerprint,
+                now=datetime.now(UTC),
+            )
+        )
+        if len(self._screened) >= SCREENED_AT_ONCE:
+            self.flush_screen()
+
+    def flush_screen(self) -> None:
+        """Write the scores that are not yet on the disk."""
+        if self._screened:
+            self._ledger.append_all(self._screened)
+        self._screened = []
+
+    def close(self) -> None:
+        """Write the table of trials and close the ledger."""
+        if self._ledger.entries:
+            write_trials(self._run.trials_path, self._ledger.entries)
+        self._ledger.close()

@@ -1,0 +1,56 @@
+"""What of a search do Optuna's own tools get to see?
+
+`baseline` holds every network of the space at its first separate training, `screen` what was scored without one; both
+are in the run's journal file, and are brought up to date from the ledger.
+"""
+
+from collections.abc import Mapping
+
+from effsearch.results.run_dir import RunDir
+from effsearch.search.baseline import score_of
+from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.sampler_proposer import second_value
+from effsearch.search.study import JournalStudy, finished_trial
+from effsearch.space.canonical import network_hash
+from effsearch.space.outcome import Evaluation
+from effsearch.space.search_space import Point
+from effsearch.space.supernet_work import ScreenScore
+
+JOURNAL_FILE = "study.journal"
+
+
+class Studies:
+    """The two studies of a run."""
+
+    def __init__(self, run: RunDir, problem: Problem, settings: SearchSettings) -> None:
+        self._problem = problem
+        self._settings = settings
+        self._path = run.path / JOURNAL_FILE
+        self._baseline = JournalStudy(
+            self._path, study_name="baseline", has_two_objectives=settings.second_objective is not None
+        )
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Write a network's first separate training, where the network is a point of the space."""
+        job = evaluation.job
+        if not job.choices or job.replicate or job.kind not in ("trial", "anchor"):
+            return
+        values: tuple[float, ...] | None = None
+        if evaluation.result is not None:
+            values = (score_of(evaluation, self._problem, self._settings),)
+            if self._settings.second_objective is not None:
+                values += (float(second_value(job.cost, self._settings)),)
+        self._baseline.add(
+            finished_trial(self._problem.space, job.choices, values=values, network=job.network)
+        )
+
+    def add_screened(self, scores: Mapping[Point, ScreenScore]) -> None:
+        """Write the networks that were scored without a training; the value is minus the loss, else NASWOT."""
+        study = JournalStudy(self._path, study_name="screen")
+        space = self._problem.space
+        for point, score in scores.items():
+            spec = space.spec_at(
+                point, resolution=self._problem.resolution, num_classes=self._problem.num_classes
+            )
+            labels = space.labels_at(point)
+            study.add(finished_trial(space, labels, values=(score.value,), network=network_hash(spec)))

@@ -1,0 +1,216 @@
+"""effsearch validate: find out how far the proxy of a run can be trusted."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands import proxy
+from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.recorder import Recorder
+from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.certificate import (
+    Certificate,
+    CertifiedNetwork,
+    Interval,
+    certificate_words,
+    write_certificate,
+)
+from effsearch.results.evaluations import from_entry
+from effsearch.results.ledger import read_entries
+from effsearch.results.plots.agreement import draw_agreement
+from effsearch.results.plots.save import save_figure
+from effsearch.results.run_dir import RunDir, create_or_resume
+from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
+from effsearch.search.correlation import Correlation
+from effsearch.search.fidelity import make_rungs
+from effsearch.search.validation import (
+    Pair,
+    Validation,
+    ValidationSettings,
+    require_scored,
+    validate_proxy,
+)
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Evaluation, Fidelity
+
+PLOT_FILE = "validation.png"
+_READ_KINDS = frozenset({"trial", "confirm", "anchor", "validate"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateOptions:
+    """What a user asks of `effsearch validate`; the seed is the run's where none is given."""
+
+    run: Path
+    factor: int
+    num_networks: int
+    minutes: float | None
+    stop_at: float | None
+    seed: int | None
+    num_workers: int | None
+    runs_root: Path
+
+
+def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
+    """Train a sample of a run's networks longer, and give the certificate of its proxy as JSON values.
+
+    Every longer training goes to the run's own ledger, the certificate to `validation.json` beside it.
+
+    Raises:
+        EffsearchError: There is no such run, its data have changed, or too little of it can be compared.
+    """
+    settings = ValidationSettings(
+        factor=options.factor,
+        num_networks=options.num_networks,
+        minutes=options.minutes,
+        stop_at=options.stop_at,
+        seed=options.seed or 0,
+    )
+    num_workers = proxy.default_num_workers(options.num_workers)
+    stored = _read_baseline(options.run)
+    if options.seed is None:
+        settings = dataclasses.replace(settings, seed=stored.settings["seed"])
+    top = Fidelity(**stored.settings["fidelity"])
+    num_rungs, reduction = (stored.settings.get(name, 1) for name in ("num_rungs", "reduction"))
+    fidelity = make_rungs(top, num_rungs=num_rungs, reduction=reduction)[0]  # what every network is scored at
+    scored = require_scored(_history(options.run), fidelity)  # before any image is decoded
+    images = _load_images(options.run, stored, resolution=top.resolution, watcher=watcher)
+    watcher.say(
+        f"proxy: {proxy.describe_fidelity(fidelity)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
+        f"networks are trained {settings.factor} x as long"
+    )
+    with create_or_resume(
+        options.run,
+        command="baseline",
+        settings=stored.settings,
+        free_settings=frozenset(),
+        now=datetime.now(UTC),
+        runs_root=options.runs_root,
+    ) as run:
+        validation = _validate(run, settings, fidelity, images, num_workers, watcher)
+        certificate = make_certificate(validation, settings, fidelity)
+        plot_path = run.plots_path / PLOT_FILE
+        save_figure(draw_agreement(certificate), plot_path)
+        path = write_certificate(run.path, certificate)
+    return {
+        **certificate.to_json(),
+        "run": str(options.run),
+        "words": certificate_words(certificate),
+        "path": str(path),
+        "plot": str(plot_path),
+    }
+
+
+def make_certificate(validation: Validation, settings: ValidationSettings, fidelity: Fidelity) -> Certificate:
+    """Give what is kept of a validation."""
+    return Certificate(
+        factor=settings.factor,
+        networks=tuple(_certified(pair) for pair in validation.pairs),
+        num_planned=validation.num_planned,
+        num_failed=validation.num_failed,
+        kendall=_interval(validation.kendall),
+        spearman=_interval(validation.spearman),
+        regret=validation.regret,
+        top_regret=validation.top_regret,
+        stopped_by=validation.stopped_by,
+        stop_at=settings.stop_at,
+        verdict=validation.verdict,
+        confidence=validation.confidence,
+        proxy_fidelity=dataclasses.asdict(fidelity),
+        longer_fidelity=dataclasses.asdict(validation.fidelity),
+        seed=settings.seed,
+    )
+
+
+def _read_baseline(run: Path) -> StoredSettings:
+    """Give the settings of a run whose proxy can be validated.
+
+    Raises:
+        UsageError: There is no run, it is no search for a network, or its trainings cannot be repeated.
+    """
+    stored = read_settings(run)
+    if stored.command != "baseline":
+        raise UsageError(
+            f"{run} holds a {stored.command} run, and only the proxy of a baseline run is validated"
+        )
+    if not {"data", "data_fingerprint", "seed", "fidelity", "training"} <= set(stored.settings):
+        raise UsageError(f"the settings of {run} do not say how its networks were trained")
+    if stored.settings["training"] != proxy.train_settings_record():
+        raise UsageError(
+            f"{run} was trained by another version of effsearch, so nothing new compares with it"
+        )
+    return stored
+
+
+def _load_images(run: Path, stored: StoredSettings, *, resolution: int, watcher: Watcher) -> ImageData:
+    """Give the images that the run was scored on, split as they were then.
+
+    Raises:
+        UsageError: They have changed since.
+    """
+    options = ProxyOptions(
+        data=stored.settings["data"], proxy_resolution=resolution, seed=stored.settings["seed"]
+    )
+    images = proxy.load_proxy_images(options, watcher)
+    if images.fingerprint != stored.settings["data_fingerprint"]:
+        raise UsageError(
+            f"{options.data} holds other images than those that {run} was scored on: a proxy is validated on the same"
+        )
+    return images
+
+
+def _validate(
+    run: RunDir,
+    settings: ValidationSettings,
+    fidelity: Fidelity,
+    images: ImageData,
+    num_workers: int,
+    watcher: Watcher,
+) -> Validation:
+    recorder = Recorder(run, images)
+
+    def record(evaluation: Evaluation) -> None:
+        recorder.record(evaluation)
+        if evaluation.failure:
+            watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
+
+    try:
+        with proxy.local_executor(images, num_workers) as executor:
+            return validate_proxy(
+                _history(run.path),
+                settings,
+                fidelity=fidelity,
+                executor=executor,
+                clock=time.monotonic,
+                record=record,
+                notify=lambda num_done, num_planned: watcher.show(
+                    "validate", num_done, num_planned, f"{num_done} of {num_planned} trained longer"
+                ),
+            )
+    finally:
+        recorder.close()
+
+
+def _history(run: Path) -> list[Evaluation]:
+    """Give the separate trainings at the proxy's fidelity or longer; screenings and rungs play no part."""
+    return [from_entry(entry) for entry in read_entries(run / LEDGER_FILE) if entry.kind in _READ_KINDS]
+
+
+def _certified(pair: Pair) -> CertifiedNetwork:
+    job = pair.network.job
+    return CertifiedNetwork(
+        name=job.name,
+        network_hash=job.network,
+        multiply_adds=job.cost.multiply_adds,
+        proxy_accuracy=pair.network.accuracy,
+        num_seeds=len(pair.network.accuracies),
+        longer_accuracy=pair.longer_accuracy,
+    )
+
+
+def _interval(correlation: Correlation) -> Interval:
+    return Interval(value=correlation.value, low=correlation.low, high=correlation.high)

@@ -1,0 +1,122 @@
+"""How does a network look before it is trained by itself?
+
+Its weights come from the supernet, its norms' statistics are computed anew, and its cross-entropy on validation
+images is its score. NASWOT of the untrained network stands beside it. A worker keeps the supernet it last used.
+"""
+
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from effsearch.proxy_train.augment import to_input
+from effsearch.proxy_train.build import Network
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.memory import memory_as_failure
+from effsearch.proxy_train.score import SCORE_BATCH, Score, normalisation_of, opened_images, score_on_split
+from effsearch.proxy_train.supernet import Supernet
+from effsearch.proxy_train.supernet_train import (
+    SupernetSettings,
+    load_supernet,
+    path_spec,
+    train_round,
+)
+from effsearch.proxy_train.train import choose_rows, load_batch
+from effsearch.proxy_train.zero_cost import zero_cost_scores
+from effsearch.space.outcome import TrainingFailed
+from effsearch.space.search_space import SearchSpace
+from effsearch.space.spec import ModelSpec
+from effsearch.space.supernet_work import RoundResult, ScoreBatch, ScreenScore, SupernetPlan, TrainRound
+
+
+@dataclass(frozen=True, slots=True)
+class SupernetWorker:
+    """Trains rounds of a supernet and scores networks with it: what the search's screening is handed."""
+
+    handle: Path  # of the decoded images, `ImageData.handle`
+    space: SearchSpace
+    settings: SupernetSettings = field(default_factory=SupernetSettings)
+
+    def __call__(self, task: TrainRound | ScoreBatch) -> RoundResult | tuple[ScreenScore | None, ...]:
+        """Do one task; a network that cannot be scored is None.
+
+        Raises:
+            TrainingFailed: The loss was not finite, or memory ran out.
+            RunError: Images or weights are gone or damaged.
+        """
+        images = opened_images(self.handle)
+        with memory_as_failure():
+            if isinstance(task, TrainRound):
+                return train_round(task, space=self.space, images=images, settings=self.settings)
+            supernet = (
+                _supernet(self.space, task.plan, task.weights, images.num_classes) if task.weights else None
+            )
+            return tuple(self._score(point, task.plan, supernet, images) for point in task.points)
+
+    def _score(
+        self, point: tuple[int, ...], plan: SupernetPlan, supernet: Supernet | None, images: ImageData
+    ) -> ScreenScore | None:
+        started = time.process_time()
+        spec = path_spec(self.space, point, plan, num_classes=images.num_classes)
+        try:
+            zero_cost = zero_cost_scores(
+                spec, images, names=("naswot",), resolution=plan.fidelity.resolution, seed=plan.seed
+            )
+            score = None
+            if supernet is not None:
+                score = score_inherited(
+                    supernet, spec, images, resolution=plan.fidelity.resolution, settings=self.settings
+                )
+        except TrainingFailed:
+            return None
+        return ScreenScore(
+            naswot=zero_cost["naswot"],
+            val_loss=None if score is None else score.loss,
+            val_accuracy=None if score is None else score.accuracy,
+            core_seconds=time.process_time() - started,
+        )
+
+
+def score_inherited(
+    supernet: Supernet, spec: ModelSpec, images: ImageData, *, resolution: int, settings: SupernetSettings
+) -> Score:
+    """Score a network with the supernet's weights on validation images.
+
+    Raises:
+        TrainingFailed: The network gives scores that are not finite.
+    """
+    network = supernet.inherit(spec)
+    compute_norm_statistics(
+        network, images, resolution=resolution, num_images=settings.num_calibration_images
+    )
+    return score_on_split(
+        network,
+        images.val,
+        normalisation=normalisation_of(images),
+        resolution=resolution,
+        max_images=settings.num_val_images,
+    )
+
+
+def compute_norm_statistics(network: Network, images: ImageData, *, resolution: int, num_images: int) -> None:
+    """Set the running statistics of a network's norms, in place, to those of some training images."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+    rows = choose_rows(images.train.labels, num_images)
+    network.train()
+    with torch.no_grad():
+        for start in range(0, len(rows), SCORE_BATCH):
+            pixels, _ = load_batch(images.train, rows[start : start + SCORE_BATCH])
+            network(to_input(pixels, normalisation=normalisation_of(images), resolution=resolution))
+
+
+@lru_cache(maxsize=1)
+def _supernet(
+    space: SearchSpace, plan: SupernetPlan, weights: tuple[Path, ...], num_classes: int
+) -> Supernet:
+    return load_supernet(space, plan, weights, num_classes=num_classes)

@@ -1,0 +1,210 @@
+"""How is a supernet trained?
+
+Each step draws one network and trains its share of the weights on one batch. A replica's round depends on weights,
+images, plan and seeds alone; replicas start each round from the mean of all replicas' weights and momenta.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from effsearch.proxy_train.augment import AugmentSettings, augment
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.supernet import Supernet
+from effsearch.proxy_train.train import choose_rows, load_batch
+from effsearch.space.errors import RunError
+from effsearch.space.outcome import TrainingFailed, derive_seed
+from effsearch.space.proxy import proxy_spec
+from effsearch.space.search_space import SearchSpace
+from effsearch.space.spec import ModelSpec
+from effsearch.space.supernet_work import RoundResult, SupernetPlan, TrainRound
+
+REFERENCE_BATCH = 128  # the batch size that learning rates are quoted for
+REFERENCE_RESOLUTION = 32  # of a proxy spec before its fidelity; no weight hangs on it
+MOMENTUM_PREFIX = "momentum/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupernetSettings:
+    """How every supernet is trained and read: SGD with Nesterov momentum, one path for each batch."""
+
+    batch_size: int = 64
+    learning_rate: float = 0.1  # peak, for a batch of 128; other batches train at it in proportion
+    momentum: float = 0.9
+    weight_decay: float = 5e-5
+    label_smoothing: float = 0.0
+    warmup_share: float = 0.02  # of all steps; half a cosine down to zero follows
+    max_gradient_norm: float = 5.0
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    num_calibration_images: int = 1_000  # training images that the norms' statistics are computed anew on
+    num_val_images: int = 1_000  # validation images that a score is the cross-entropy of
+
+
+def train_round(
+    task: TrainRound, *, space: SearchSpace, images: ImageData, settings: SupernetSettings
+) -> RoundResult:
+    """Train one replica for one round, and leave its weights and momenta in the task's output file.
+
+    Raises:
+        TrainingFailed: The loss was not finite.
+        RunError: The weights of the round before cannot be read, or the new ones not written.
+    """
+    plan = task.plan
+    started = time.process_time()
+    supernet = Supernet(
+        space,
+        sharing=plan.sharing,
+        width=plan.fidelity.width,
+        num_classes=images.num_classes,
+        seed=plan.seed,
+    )
+    optimizer = _make_optimizer(supernet, settings)
+    if task.inputs:
+        _load_mean(supernet, optimizer, task.inputs)
+    generator = torch.Generator().manual_seed(
+        derive_seed(plan.seed, f"supernet/{task.round_index}", task.replica)
+    )
+    batches = _batches(images, plan, settings, generator)
+    normalisation = normalisation_of(images)
+    steps = plan.steps_of(task.round_index)
+    sum_losses = 0.0
+    for step in steps:
+        rate = settings.learning_rate * settings.batch_size / REFERENCE_BATCH
+        for group in optimizer.param_groups:
+            group["lr"] = rate * _rate_share((step + 0.5) / plan.num_steps, settings.warmup_share)
+        path = task.paths[int(torch.randint(len(task.paths), (1,), generator=generator))]
+        pixels, labels = load_batch(images.train, next(batches))
+        inputs = augment(
+            pixels,
+            settings=settings.augment,
+            normalisation=normalisation,
+            resolution=plan.fidelity.resolution,
+            generator=generator,
+        )
+        spec = path_spec(space, path, plan, num_classes=images.num_classes)
+        loss = _take_step(supernet, spec, inputs, labels, optimizer, settings)
+        if not math.isfinite(loss):
+            raise TrainingFailed(f"the supernet's loss became {loss} in step {step + 1} of {plan.num_steps}")
+        sum_losses += loss
+    _save(supernet, optimizer, task.output)
+    return RoundResult(
+        train_loss=sum_losses / max(1, len(steps)),
+        num_images_seen=len(steps) * settings.batch_size,
+        core_seconds=time.process_time() - started,
+    )
+
+
+def load_supernet(
+    space: SearchSpace, plan: SupernetPlan, weights: tuple[Path, ...], *, num_classes: int
+) -> Supernet:
+    """Give the supernet whose weights are the mean of some files'.
+
+    Raises:
+        RunError: A file cannot be read, or is of another space.
+    """
+    supernet = Supernet(
+        space, sharing=plan.sharing, width=plan.fidelity.width, num_classes=num_classes, seed=plan.seed
+    )
+    _load_mean(supernet, None, weights)
+    return supernet
+
+
+def path_spec(
+    space: SearchSpace, point: tuple[int, ...], plan: SupernetPlan, *, num_classes: int
+) -> ModelSpec:
+    """Give the network that is trained for a point of the space: at the plan's size, width and strides."""
+    spec = space.spec_at(point, resolution=REFERENCE_RESOLUTION, num_classes=num_classes)
+    return proxy_spec(spec, plan.fidelity, num_classes=num_classes)
+
+
+def _take_step(
+    supernet: Supernet,
+    spec: ModelSpec,
+    inputs: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.SGD,
+    settings: SupernetSettings,
+) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    loss = functional.cross_entropy(supernet(spec, inputs), labels, label_smoothing=settings.label_smoothing)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+    if settings.max_gradient_norm:
+        # The path's own tensors: the others have no gradient, and no step is taken with them.
+        touched = [weight for weight in supernet.weights.values() if weight.grad is not None]
+        nn.utils.clip_grad_norm_(touched, settings.max_gradient_norm)
+    optimizer.step()
+    return loss.item()
+
+
+def _rate_share(way: float, warmup_share: float) -> float:
+    """Give the share of the peak learning rate at a place from 0 to 1."""
+    if way < warmup_share:
+        return way / warmup_share
+    return 0.5 + 0.5 * math.cos(math.pi * (way - warmup_share) / (1 - warmup_share))
+
+
+def _make_optimizer(supernet: Supernet, settings: SupernetSettings) -> torch.optim.SGD:
+    weights = list(supernet.weights.values())
+    groups = [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # Not fused: torch's fused step cannot leave out the tensors that a path does not touch.
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, foreach=True
+    )
+
+
+def _batches(
+    images: ImageData, plan: SupernetPlan, settings: SupernetSettings, generator: torch.Generator
+) -> Iterator[NDArray[np.int64]]:
+    rows = choose_rows(images.train.labels, plan.fidelity.num_images)
+    size = min(settings.batch_size, len(rows))
+    while True:
+        order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+        for start in range(0, len(rows) - size + 1, size):
+            yield order[start : start + size]
+
+
+def _save(supernet: Supernet, optimizer: torch.optim.SGD, path: Path) -> None:
+    tensors = {name: weight.detach().contiguous() for name, weight in supernet.weights.items()}
+    for name, weight in supernet.weights.items():
+        momentum = optimizer.state[weight].get("momentum_buffer") if weight in optimizer.state else None
+        if momentum is not None:
+            tensors[MOMENTUM_PREFIX + name] = momentum.contiguous()
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot write {path}: {error}") from error
+
+
+def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tuple[Path, ...]) -> None:
+    try:
+        files = [load_file(path) for path in paths]
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot read the supernet's weights: {error}; delete that folder") from error
+    with torch.no_grad():
+        for name, weight in supernet.weights.items():
+            found = [file[name] for file in files if name in file]
+            if len(found) != len(files) or found[0].shape != weight.shape:
+                raise RunError(f"{paths[0]} holds a supernet of another space; delete that folder")
+            weight.copy_(torch.stack(found).mean(0))
+            momenta = [file[MOMENTUM_PREFIX + name] for file in files if MOMENTUM_PREFIX + name in file]
+            if optimizer is not None and momenta:
+                mean = torch.stack(momenta).sum(0) / len(files)
+                layout = torch.channels_last if mean.ndim == 4 else torch.contiguous_format
+                optimizer.state[weight]["momentum_buffer"] = mean.contiguous(memory_format=layout)

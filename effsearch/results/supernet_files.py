@@ -1,0 +1,42 @@
+"""Where do the weights of a supernet lie, round by round?
+
+A round is whole when every replica's file is there: a file takes its name only when it is complete.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from effsearch.space.supernet_work import SupernetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class SupernetFiles:
+    """The folder of one supernet."""
+
+    folder: Path
+
+    def path(self, round_index: int, replica: int) -> Path:
+        """Give the file of one replica after one round."""
+        return self.folder / f"round{round_index:03d}-replica{replica}.safetensors"
+
+    def of_round(self, round_index: int, plan: SupernetPlan) -> tuple[Path, ...]:
+        """Give the files of a round; none before the first."""
+        if round_index < 0:
+            return ()
+        return tuple(self.path(round_index, replica) for replica in range(plan.num_replicas))
+
+    def is_there(self, round_index: int, replica: int) -> bool:
+        """Tell whether a replica has ended a round."""
+        return self.path(round_index, replica).is_file()
+
+    def next_round(self, plan: SupernetPlan) -> int:
+        """Give the first round that is not whole."""
+        for round_index in reversed(range(plan.num_rounds)):
+            if all(self.is_there(round_index, replica) for replica in range(plan.num_replicas)):
+                return round_index + 1
+        return 0
+
+    def forget(self, round_index: int, plan: SupernetPlan) -> None:
+        """Delete the files of a round that a later one has replaced."""
+        for path in self.of_round(round_index, plan):
+            path.unlink(missing_ok=True)

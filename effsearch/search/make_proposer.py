@@ -1,0 +1,39 @@
+"""Which proposer does a search's sampler stand for?"""
+
+from collections.abc import Mapping, Sequence
+
+from effsearch.search.model_proposer import ModelProposer
+from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.proposer import Proposer
+from effsearch.search.sampler_proposer import SamplerProposer
+from effsearch.space.outcome import Evaluation
+from effsearch.space.search_space import Point
+from effsearch.space.supernet_work import ScreenScore
+
+NUM_SUGGESTED = 5  # of an earlier run's networks that a sampler of Optuna's starts with
+
+
+def make_proposer(
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    screened: Mapping[Point, ScreenScore],
+    earlier: Sequence[Evaluation],
+    seed: int,
+) -> Proposer:
+    """Give what proposes networks.
+
+    Args:
+        problem: What is searched.
+        settings: Names the sampler.
+        screened: Networks scored without a training; only our own model looks at them.
+        earlier: Trainings of another run of the same space, for a warm start.
+        seed: Of all draws.
+    """
+    if settings.sampler == "thompson":
+        return ModelProposer(problem, settings, screened=screened, earlier=earlier, seed=seed)
+    proposer = SamplerProposer(problem, settings, seed=seed)
+    best_first = sorted(earlier, key=lambda one: one.result.val_accuracy if one.result else 0.0, reverse=True)
+    for evaluation in best_first[:NUM_SUGGESTED]:
+        proposer.suggest(evaluation.job)
+    return proposer

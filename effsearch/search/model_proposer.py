@@ -1,0 +1,193 @@
+"""What does the Bayesian model propose, given all that is known without training?
+
+Features of a network are its number of blocks, its cost, and, where a screening was done, its zero-cost score and its
+score with the supernet's weights. Before any training the model expects a separate training to follow the
+screening; how far it does is learned, so a screening that misleads comes to count for nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effsearch.search.engine import ThompsonEngine
+from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.proposer import Proposal
+from effsearch.search.screen_prior import ScreenPrior
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+from effsearch.space.outcome import Evaluation, Job
+from effsearch.space.screening import Costs, count_blocks, draw_inside, screen
+from effsearch.space.search_space import Point
+from effsearch.space.supernet_work import ScreenScore
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+LEAST_SHARE = 0.8  # of the budget, for what is drawn at random
+CAP_DRAWS = 2_000  # networks from whose costs the bound of one proposal is drawn, with two objectives
+SHORTLIST = 256  # networks whose scores are drawn jointly
+
+
+class ModelProposer:
+    """Proposes by Thompson sampling from the model; see `search.proposer.Proposer`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: SearchSettings,
+        *,
+        screened: Mapping[Point, ScreenScore],
+        earlier: Sequence[Evaluation],
+        seed: int,
+    ) -> None:
+        self.num_refused = 0
+        self._problem = problem
+        self._space = problem.space
+        self._settings = settings
+        self._rng = np.random.default_rng(seed)
+        self._seen: set[str] = set()
+        self._prior = ScreenPrior(problem.space, screened) if screened else None
+        self._candidates = np.asarray(list(screened), dtype=np.int64) if screened else None
+        self._first_rung = 1 if earlier else 0  # an earlier run's scores are a rung below this run's
+        limits = [next(iter(budget.limits().values())) for budget in problem.budgets]
+        self._has_cap = settings.second_objective is not None
+        named = settings.second_objective
+        self._measure = "multiply_adds" if named in (None, "latency") else named
+        self._engine = ThompsonEngine(
+            [len(dimension.labels) for dimension in problem.space.dimensions],
+            problem.space.positions(),
+            costs=self._costs,
+            budgets=[float(limit) for limit in limits],
+            features=self._features,
+            canonical=self._network_at,
+            seed=seed,
+            draw_inside=self._draw,
+            num_startup=settings.num_startup if self._prior is None else 0,
+        )
+        for evaluation in earlier:
+            assert evaluation.result is not None, "only scores are handed over"
+            self._tell(evaluation.job, evaluation.result.val_accuracy, rung=0)
+        self._engine.forget_taken()
+
+    def mark_seen(self, network: str) -> None:
+        """Never propose this network: it has been trained, or it is being trained."""
+        self._seen.add(network)
+
+    def observe(self, job: Job, value: float | None, *, rung: int) -> None:
+        """Take how a training ended, at whatever rung; None for a failure."""
+        self._seen.add(job.network)
+        if job.choices:
+            self._tell(job, value, rung=self._first_rung + rung)
+
+    def belief(self, job: Job) -> float | None:
+        """Give the model's mean for a network; one that is no point of the space has none."""
+        if not job.choices:
+            return None
+        point = np.asarray([self._space.point_of(job.choices)], dtype=np.int64)
+        return float(self._expected(point)[0])
+
+    def propose(self, budget_index: int) -> Proposal | None:
+        """Give a new network inside one of the budgets, or None where the space has no other."""
+        candidates = self._candidates_for(budget_index)
+        while True:
+            point = self._engine.propose(
+                budget_index=budget_index,
+                candidates=candidates,
+                acquire=None if self._prior is None else self._draw_worth,
+            )
+            if point is None and candidates is not None:  # all that was screened is trained
+                candidates = None
+                continue
+            if point is None:
+                return None
+            self._engine.mark_pending(point)
+            spec = self._space.spec_at(
+                point, resolution=self._problem.resolution, num_classes=self._problem.num_classes
+            )
+            cost, network = count_cost(spec), network_hash(spec)
+            if network not in self._seen and self._problem.budgets[budget_index].allows(cost):
+                self._seen.add(network)
+                return Proposal(spec, network, cost, self._space.labels_at(point))
+            self.num_refused += 1
+
+    def _tell(self, job: Job, value: float | None, *, rung: int) -> None:
+        point = self._space.point_of(job.choices)
+        if value is not None:
+            value -= float(self._offset(np.asarray([point], dtype=np.int64))[0])
+        self._engine.tell(point, value, rung=rung)
+
+    def _expected(self, points: IntArray) -> FloatArray:
+        if not self._engine.num_told:
+            return self._offset(points)
+        return self._engine.posterior(points)[0] + self._offset(points)
+
+    def _draw_worth(self, points: IntArray) -> FloatArray:
+        """Draw a score for each of the likeliest points; the others come last."""
+        expected = self._expected(points)
+        if not self._engine.num_told:
+            return expected
+        best = np.argsort(-expected, kind="stable")[:SHORTLIST]
+        worth = np.full(len(points), -np.inf)
+        worth[best] = self._engine.sample(points[best]) + self._offset(points[best])
+        return worth
+
+    def _offset(self, points: IntArray) -> FloatArray:
+        return np.zeros(len(points)) if self._prior is None else self._prior.offset(points)
+
+    def _candidates_for(self, budget_index: int) -> IntArray | None:
+        """Give what a proposal may choose from: what was screened, or anything inside the budget."""
+        if self._candidates is None and not self._has_cap:
+            return None
+        points = self._candidates
+        if points is None:
+            points = self._draw(CAP_DRAWS)
+        costs = self._count(points)
+        points = points[costs.inside(self._problem.budgets[budget_index])]
+        if self._has_cap and len(points):
+            # A bound between the cheapest and the dearest, another for each proposal, spreads them along the front.
+            values = getattr(self._count(points), self._measure).astype(np.float64)
+            points = points[values <= np.quantile(values, self._rng.uniform(0.05, 1.0))]
+        return points if len(points) else None
+
+    def _features(self, points: IntArray) -> FloatArray:
+        costs = self._count(points)
+        columns = [
+            count_blocks(self._space, points).astype(np.float64),
+            np.log(costs.multiply_adds),
+            np.log(costs.parameters),
+        ]
+        known = np.stack(columns, axis=1)
+        return known if self._prior is None else np.concatenate([known, self._prior.features(points)], axis=1)
+
+    def _costs(self, points: IntArray) -> FloatArray:
+        """Give the largest share of a bound, in units of the first bound of the widest budget."""
+        return self._count(points).shares(self._problem.budget) * next(
+            iter(self._problem.budget.limits().values())
+        )
+
+    def _count(self, points: IntArray) -> Costs:
+        return screen(
+            self._space,
+            points,
+            resolution=self._problem.resolution,
+            num_classes=self._problem.num_classes,
+        )
+
+    def _network_at(self, point: Point) -> str:
+        return network_hash(
+            self._space.spec_at(
+                point, resolution=self._problem.resolution, num_classes=self._problem.num_classes
+            )
+        )
+
+    def _draw(self, num_points: int) -> IntArray:
+        return draw_inside(
+            self._space,
+            self._problem.budgets[int(self._rng.integers(len(self._problem.budgets)))],
+            num_points,
+            resolution=self._problem.resolution,
+            num_classes=self._problem.num_classes,
+            rng=self._rng,
+            least_share=LEAST_SHARE,
+        )

@@ -1,0 +1,79 @@
+"""What is searched, how, and how far is it?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from effsearch.space.anchors import Anchor
+from effsearch.space.budget import Budget
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.search_space import SearchSpace
+
+SamplerName = Literal["thompson", "tpe", "random", "nsga2", "gp", "evolution"]
+Objective = Literal["accuracy", "reward"]
+SecondObjective = Literal["multiply_adds", "parameters", "activations", "latency"]
+StopReason = Literal["trials", "minutes", "exhausted"]
+Phase = Literal["trials", "confirm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """How a search goes about it."""
+
+    num_trials: int | None  # networks trained to an end, failures included, over all resumes; None: no bound
+    minutes: float | None  # of this call, screening and confirmation included; None: no bound
+    seed: int = 0
+    sampler: SamplerName = "thompson"
+    objective: Objective = "accuracy"
+    reward_exponent: float = -0.07  # w of accuracy * (multiply_adds / budget)^w; MnasNet's (arXiv:1807.11626)
+    second_objective: SecondObjective | None = (
+        None  # to be kept low; None: the best inside each budget is sought
+    )
+    num_finalists: int = 5  # networks trained again, for each budget
+    num_seeds: int = 3  # trainings of each finalist and anchor at the top rung
+    num_startup: int = 10  # spread-out networks before the sampler proposes
+    reduction: int = 3  # one network of so many is promoted to the next rung
+
+    def __post_init__(self) -> None:
+        if self.num_trials is None and self.minutes is None:
+            raise UsageError("a search needs an end: give --trials or --minutes")
+        if self.num_trials is not None and self.num_trials < 1:
+            raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        if self.num_finalists < 1 or self.num_seeds < 1:
+            raise UsageError("--finalists and --seeds must be at least 1")
+        if self.reduction < 2:
+            raise UsageError(f"--reduction must be at least 2, got {self.reduction}")
+        if not -10 <= self.reward_exponent <= 10:
+            raise UsageError(f"--reward-exponent must be from -10 to 10, got {self.reward_exponent:g}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is searched: a space, budgets at a target, the rungs, and the networks known beforehand."""
+
+    space: SearchSpace
+    budgets: tuple[Budget, ...]  # ascending; one winner is sought for each
+    resolution: int  # pixels at which the budgets are counted
+    num_classes: int
+    rungs: tuple[Fidelity, ...]  # cheap to dear, at least one
+    anchors: tuple[Anchor, ...] = ()
+
+    @property
+    def budget(self) -> Budget:
+        """The widest budget."""
+        return self.budgets[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a search is, for whoever watches."""
+
+    phase: Phase
+    num_done: int
+    num_failed: int
+    num_refused: int
+    best: Evaluation | None  # the best single training
+    last: Evaluation | None
+    seconds: float  # since the start of this call
