@@ -12,12 +12,12 @@ them settings may be chosen on. Scoring goes on where it stopped.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from macro_data import MacroNetwork, load_cifar, load_table, ordered_keys, spec_of
+from macro_data import load_cifar, load_table, sample_keys, spec_of
 from proxy_table import NAME, NUM_CHEAP, POPULATIONS, SPLITS, draw, format_page, read_methods
 from recording import RESULTS, append_record, read_records
 
@@ -39,12 +39,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 NUM_TRAINED = 40  # networks of each population where a score trains
 ZERO_COST_RESOLUTION = 16
 ZERO_COST_SEED = 0
-
-COUNTS: Mapping[str, Callable[[MacroNetwork], int]] = {
-    "blocks": lambda network: network.num_blocks,
-    "FLOPs": lambda network: network.multiply_adds,
-    "params": lambda network: network.parameters,
-}
+NASWOT_BATCH = 200  # networks between two notes of the time they took
 
 # All but the last at about one price: a core-minute for a network.
 TRAININGS: Mapping[str, Fidelity] = {
@@ -77,11 +72,7 @@ class TimedEvaluator:
 
 def score_method(method: str, keys: Sequence[str], *, num_workers: int) -> None:
     """Score the networks that have no record of a method yet, and append a record of each."""
-    if method in COUNTS:
-        begin(method, {})
-        for key in unscored(method, keys):
-            score_by_count(method, key)
-    elif method in TRAININGS:
+    if method in TRAININGS:
         score_by_training(method, keys, num_workers=num_workers)
     elif method in ZERO_COST:
         prepare_worker()
@@ -92,9 +83,7 @@ def score_method(method: str, keys: Sequence[str], *, num_workers: int) -> None:
             score = zero_cost_score(method, key, images)
             append_line(NAME, record_of(method, key, score, time.process_time() - started))
     else:
-        raise SystemExit(
-            f"METHOD must be one of {', '.join((*COUNTS, *ZERO_COST, *TRAININGS))}, got {method!r}"
-        )
+        raise SystemExit(f"METHOD must be one of {', '.join((*ZERO_COST, *TRAININGS))}, got {method!r}")
 
 
 def score_naswot() -> None:
@@ -110,23 +99,17 @@ def score_naswot() -> None:
             f"results/naswot.jsonl was measured with other settings than {settings}; move it away"
         )
     done = {record["key"] for record in records if "key" in record}
-    samples = [ordered_keys("held_out", population)[:NUM_CHEAP] for population in POPULATIONS]
+    samples = [sample_keys("held_out", population, NUM_CHEAP) for population in POPULATIONS]
     keys = dict.fromkeys(key for sample in (*samples, load_table()) for key in sample)
     waiting = [key for key in keys if key not in done]
-    started = time.process_time()
-    for key in waiting:
-        score = zero_cost_score("naswot", key, images)
-        append_line("naswot", {"key": key, "naswot": None if score is None else round(score, 4)})
-    core_seconds = round(time.process_time() - started, 1)
-    append_record("naswot", {"networks": len(waiting), "core_seconds": core_seconds})
-
-
-def score_by_count(method: str, key: str) -> None:
-    """Append what a count of a network says, with the time that counting takes where no table holds it."""
-    started = time.process_time()
-    count_cost(spec_of(key))
-    seconds = time.process_time() - started
-    append_line(NAME, record_of(method, key, float(COUNTS[method](load_table()[key])), seconds))
+    for first in range(0, len(waiting), NASWOT_BATCH):
+        batch = waiting[first : first + NASWOT_BATCH]
+        started = time.process_time()
+        for key in batch:
+            score = zero_cost_score("naswot", key, images)
+            append_line("naswot", {"key": key, "naswot": None if score is None else round(score, 4)})
+        core_seconds = round(time.process_time() - started, 1)
+        append_record("naswot", {"networks": len(batch), "core_seconds": core_seconds})
 
 
 def zero_cost_score(method: str, key: str, images: ImageData) -> float | None:
@@ -234,7 +217,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How well cheap proxies rank NAS-Bench-Macro networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     score = commands.add_parser("score", help="score networks; goes on where it stopped")
-    score.add_argument("method")
+    score.add_argument(
+        "methods", metavar="METHOD", nargs="+", help="naswot or one that is named in a refusal"
+    )
     score.add_argument("--split", choices=SPLITS, default="held_out")
     score.add_argument("--population", choices=POPULATIONS, action="append")
     score.add_argument("--networks", type=int, help="of each population; by default 200, 40 where they train")
@@ -248,16 +233,17 @@ def main() -> None:
         (DOCS / f"{NAME}.md").write_text(page)
     elif options.command == "plot":
         save_figure(draw(read_methods()), DOCS / "images" / f"{NAME}.png")
-    elif options.method == "naswot":
-        score_naswot()
     else:
-        trains = options.method in TRAININGS
-        populations = options.population or (("all", "band") if trains else POPULATIONS)
-        num_networks = options.networks or (NUM_TRAINED if trains else NUM_CHEAP)
-        samples = [ordered_keys(options.split, population)[:num_networks] for population in populations]
-        score_method(
-            options.method, [key for sample in samples for key in sample], num_workers=options.workers
-        )
+        for method in options.methods:
+            if method == "naswot":
+                score_naswot()
+                continue
+            trains = method in TRAININGS
+            populations = options.population or (("all", "band") if trains else POPULATIONS)
+            num_networks = options.networks or (NUM_TRAINED if trains else NUM_CHEAP)
+            samples = [sample_keys(options.split, population, num_networks) for population in populations]
+            keys = [key for sample in samples for key in sample]
+            score_method(method, keys, num_workers=options.workers)
 
 
 if __name__ == "__main__":

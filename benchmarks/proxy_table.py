@@ -7,12 +7,12 @@ Methods are shown in families by their names: `train-...`, `supernet-...`, and a
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from macro_data import Population, Split, load_table, ordered_keys
+from macro_data import MacroNetwork, Population, Split, load_table, ordered_keys, sample_keys
 from matplotlib.figure import Figure
 from recording import read_records
 from scipy.stats import rankdata
@@ -27,6 +27,13 @@ SPLITS: tuple[Split, ...] = ("held_out", "tuning")
 NUM_CHEAP = 200  # networks of each population where a score costs under 2 seconds
 MIN_NETWORKS = 10  # for a tau to be shown
 NUM_SCREENED = 1_000  # networks whose screening the plot counts
+COUNTS: Mapping[
+    str, Callable[[MacroNetwork], int]
+] = {  # for a few microseconds each: benchmarks/bench_screening.py
+    "blocks": lambda network: network.num_blocks,
+    "FLOPs": lambda network: network.multiply_adds,
+    "params": lambda network: network.parameters,
+}
 KINDS = ("no training", "short training", "supernet", "rank sum")
 
 
@@ -61,6 +68,9 @@ def read_methods() -> list[Method]:
             )
     if naswot := read_naswot():
         methods["naswot"] = naswot
+    for name, count in COUNTS.items():
+        counts = {key: float(count(network)) for key, network in load_table().items()}
+        methods[name] = Method(name=name, scores=counts, core_seconds=0.0)
     ordered = sorted(methods.values(), key=lambda method: (KINDS.index(kind_of(method.name)), method.name))
     return ordered + combine_methods(methods)
 
@@ -131,7 +141,7 @@ class Tau:
 def tau_of(method: Method, split: Split, population: Population) -> Tau | None:
     """Give tau over the beginning of a population's order that a method has scored without a gap."""
     keys: list[str] = []
-    for key in ordered_keys(split, population)[:NUM_CHEAP]:
+    for key in sample_keys(split, population, NUM_CHEAP):
         if key not in method.scores:
             break
         keys.append(key)
@@ -144,7 +154,7 @@ def tau_of(method: Method, split: Split, population: Population) -> Tau | None:
 
 def tau_of_full_training(split: Split, population: Population) -> Tau:
     """Give what one full training of 50 epochs tells about the mean of two others: the mean of the three ways."""
-    keys = ordered_keys(split, population)[:NUM_CHEAP]
+    keys = sample_keys(split, population, NUM_CHEAP)
     runs = np.array([load_table()[key].runs for key in keys])
     ways = [correlate_kendall(runs[:, one], np.delete(runs, one, axis=1).mean(axis=1)) for one in range(3)]
     means = {name: statistics.fmean(getattr(way, name) for way in ways) for name in ("value", "low", "high")}
@@ -181,8 +191,9 @@ def format_page(methods: Sequence[Method]) -> str:
     return f"""# How well does a cheap proxy rank networks?
 
 Kendall's tau with the true mean accuracy of NAS-Bench-Macro networks, its 95 per cent interval (bootstrap over the
-networks) and how many networks. `benchmarks/proxy_rank.py table` writes this page from `benchmarks/results/`. Core-seconds are CPU time on one thread ({machine.get("cpu", "unknown CPU")}, torch
-{versions.get("torch", "?")}): those spent once for all networks, and those for each.
+networks) and how many networks. `benchmarks/proxy_rank.py table` writes this page from `benchmarks/results/`.
+Core-seconds are CPU time on one thread ({machine.get("cpu", "unknown CPU")}, torch {versions.get("torch", "?")}):
+those spent once for all networks, and those for each.
 
 The truth is the mean test accuracy over all trainings of a network: three for each key of the table that encodes it.
 Settings were chosen on {sizes["tuning", "all"]:,} tuning networks: all at or below 50 M multiply-adds, and half of
@@ -210,23 +221,20 @@ On the tuning networks, on which choices were made (`band`: {sizes["tuning", "ba
 
 
 def draw(methods: Sequence[Method]) -> Figure:
-    """Draw tau against the core-seconds that screening 1,000 networks takes, held-out networks."""
-    figure = Figure(figsize=(12, 5.2), layout="constrained")
+    """Draw tau against the core-seconds that screening 1,000 networks takes, held-out networks.
+
+    Numbers mark the methods that no cheaper one is as good as; their names stand below.
+    """
+    figure = Figure(figsize=(12, 7), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axis, population, title in zip(panels, ("all", "band"), ("above 50 M", "50 to 60 M"), strict=True):
         full = tau_of_full_training("held_out", population).correlation.value
         axis.axhline(full, color=MUTED, linestyle="--", linewidth=1)
         axis.annotate("one full training", (0.01, full), xycoords=("axes fraction", "data"), va="bottom")
+        names: list[str] = []
         best = -1.0
-        for price, tau, method in sorted(
-            (
-                (method.once_core_seconds + NUM_SCREENED * method.core_seconds, tau, method)
-                for method in methods
-                if (tau := tau_of(method, "held_out", population)) and not method.name.endswith("by accuracy")
-            ),
-            key=lambda point: point[0],
-        ):
-            kind, one = KINDS.index(kind_of(method.name)), tau.correlation
+        for price, one, method in priced_taus(methods, population):
+            kind = KINDS.index(kind_of(method.name))
             axis.errorbar(
                 price,
                 one.value,
@@ -235,15 +243,28 @@ def draw(methods: Sequence[Method]) -> Figure:
                 marker=SERIES_MARKERS[kind],
                 elinewidth=0.8,
             )
-            if one.value > best:  # better than all that is cheaper
+            if one.value > best:
                 best = one.value
-                axis.annotate(method.name, (price, one.value), xytext=(5, 5), textcoords="offset points")
+                names.append(f"{len(names) + 1}  {method.name}")
+                place = {"xytext": (6, 3), "textcoords": "offset points"}
+                axis.annotate(str(len(names)), (price, one.value), weight="bold", **place)
         axis.set_xscale("log")
-        axis.set_xlabel(f"core-seconds to screen {NUM_SCREENED:,} networks")
+        axis.set_xlabel(f"core-seconds to screen {NUM_SCREENED:,} networks\n\n" + "\n".join(names))
         axis.set_title(f"Held-out networks, {title}")
         axis.grid(color=GRID)
     panels[0].set_ylabel("Kendall's tau with the true accuracy")
     for index, kind in enumerate(KINDS):
         panels[1].plot([], [], SERIES_MARKERS[index], color=DARK_COLOURS[index], label=kind)
-    panels[1].legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=len(KINDS), frameon=False)
     return figure
+
+
+def priced_taus(methods: Sequence[Method], population: Population) -> list[tuple[float, Correlation, Method]]:
+    """Give price, tau and method of all that are drawn, the cheapest first and of equals the best first."""
+    found = []
+    for method in methods:
+        tau = tau_of(method, "held_out", population)
+        if tau is not None and not method.name.endswith("by accuracy"):
+            price = method.once_core_seconds + NUM_SCREENED * method.core_seconds
+            found.append((max(1.0, price), tau.correlation, method))  # the axis is logarithmic
+    return sorted(found, key=lambda one: (one[0], -one[1].value))

@@ -185,6 +185,9 @@ def baseline(
     warm_start: Annotated[
         Path | None, typer.Option(help="An earlier run of the same space to learn from.")
     ] = None,
+    anchors: Annotated[
+        bool, typer.Option(help="Train EfficientNet-B0 and MnasNet-A1 beside the candidates, for comparison.")
+    ] = True,
     finalists: Annotated[int, typer.Option(help="Best networks that are trained again.")] = 5,
     seeds: Annotated[int, typer.Option(help="Trainings of each of them, the first included.")] = 3,
     seed: Seed = 0,
@@ -238,6 +241,7 @@ def baseline(
             width=proxy_width,
             seed=seed,
         ),
+        has_anchors=anchors,
         screen=screen.value,
         screen_minutes=screen_minutes,
         num_rungs=rungs,
@@ -406,6 +410,24 @@ def validate(
     with Watcher() as watcher:
         report = run_validate(options, watcher)
     _print(report, as_json, print_validation)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\neffsearch explain runs/photos\n\n"
+    "effsearch explain runs/mine --space mine.yaml --json"
+)
+def explain(
+    run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
+    space: Annotated[
+        str | None, typer.Option(help="YAML file of the run's space; needed where it is not a shipped one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which choices mattered in a run, where its budget binds, and what to widen."""
+    from effsearch.commands.explain import explain_run
+    from effsearch.commands.tables import print_explanation
+
+    _print(explain_run(run, space=space), as_json, print_explanation)
 
 
 @app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")

@@ -19,7 +19,7 @@ from effsearch.commands.screening import (
     ScreenMode,
     ScreenPlan,
     describe_screen,
-    minutes_of,
+    minutes_left,
     plan_screen,
     run_screen,
 )
@@ -69,6 +69,7 @@ class BaselineOptions:
     num_classes: int | None
     search: SearchSettings
     proxy: ProxyOptions
+    has_anchors: bool
     screen: ScreenMode
     screen_minutes: float | None
     num_rungs: int
@@ -106,7 +107,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     images = proxy.load_proxy_images(options.proxy, watcher)
     num_classes = options.num_classes or images.num_classes
     examples = _draw_some(space, budgets, resolution, num_classes)
-    anchors = _anchors(budgets, resolution, num_classes)
+    anchors = _anchors(budgets, resolution, num_classes) if options.has_anchors else ()
     num_workers = proxy.default_num_workers(options.num_workers)
     timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
     problem = Problem(
@@ -134,7 +135,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         timed,
         stored=proxy.stored_fidelity(options.run),
         has_fixed_strides=space.has_fixed_strides,
-        minutes=None if search.minutes is None else search.minutes - minutes_of(screen, search.minutes),
+        minutes=minutes_left(screen, search.minutes, screen_minutes=options.screen_minutes),
         num_workers=num_workers,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
@@ -152,6 +153,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         "data": options.proxy.data,
         "data_fingerprint": images.fingerprint,
         "resolution": resolution,
+        "image_resolution": images.resolution,
         "num_classes": num_classes,
         **dataclasses.asdict(search),
         "fidelity": dataclasses.asdict(choice.fidelity),

@@ -1,7 +1,7 @@
 """What does a baseline search tell at its end?"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ def make_report(
         for one in (*result.finalists, *result.anchors, *result.winners)
     }
     winners = []
-    for index, (winner, budget) in enumerate(zip(result.winners, problem.budgets, strict=False)):
+    # A budget inside which nothing was scored has no winner.
+    budgets = [budget for budget in problem.budgets if any(budget.allows(one.cost) for one in result.ranked)]
+    for index, (winner, budget) in enumerate(zip(result.winners, budgets, strict=True)):
         check_count(winner.spec)
         name = "best" if index == len(result.winners) - 1 else f"best {budget}"
         path = run.write_spec(name, to_json(winner.spec))
@@ -53,7 +55,7 @@ def make_report(
     }
 
 
-def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[Mapping[str, Any]]:
+def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[dict[str, Any]]:
     """Give the networks that no other beats in both the expected score and the cost, cheapest first.
 
     The cost is the second objective, else the multiply-adds. Latency is measured here, on this machine, of every

@@ -129,6 +129,7 @@ def _search(
 ) -> tuple[ScalingCoefficients, dict[str, Any]]:
     """Search the coefficients on the proxy; everything that needs torch is imported here."""
     from effsearch.commands import proxy
+    from effsearch.commands.recorder import Recorder
     from effsearch.results.run_dir import create_or_resume
     from effsearch.search.coefficient_search import FACTOR, list_candidates, search_coefficients
 
@@ -177,7 +178,7 @@ def _search(
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        recorder = proxy.Recorder(run, images)
+        recorder = Recorder(run, images)
         started = time.monotonic()
 
         def notify(evaluation: Evaluation, num_done: int) -> None:
@@ -251,7 +252,10 @@ def _fidelity_of_base(base: Base, options: Any, resolution: int) -> Fidelity | N
     """Give the fidelity of the base's run, where it was found on images of the same size."""
     from effsearch.commands.proxy import stored_fidelity
 
-    if base.run is None or options.data != read_settings(base.run).settings.get("data"):
+    if base.run is None:
         return None
+    settings = read_settings(base.run).settings
     fidelity = stored_fidelity(base.run)
-    return fidelity if fidelity is not None and fidelity.resolution == resolution else None
+    if fidelity is None or options.data != settings.get("data"):
+        return None
+    return fidelity if settings.get("image_resolution", fidelity.resolution) == resolution else None

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from effsearch.commands.explain import points_text
 from effsearch.commands.scale import is_far_from_nominal
 from effsearch.space.budget import short_count
 
@@ -48,24 +49,34 @@ def print_baseline(report: Mapping[str, Any]) -> None:
                 f"{row['accuracy']:.1%}",
                 spread,
                 len(accuracies),
+                f"{row['expected_score']:.1%}",
                 short_count(row["multiply_adds"]),
                 short_count(row["params"]),
                 short_count(row["activations"]),
             )
         )
-    columns = ("network", "accuracy", "spread", "seeds", "FLOPs", "params", "activations")
-    print_table("validation accuracy on the proxy: most seeds first, then the objective", columns, rows)
+    columns = ("network", "accuracy", "spread", "seeds", "expected", "FLOPs", "params", "activations")
+    print_table(
+        "validation accuracy on the proxy; the winner has the best expected score of those with most seeds",
+        columns,
+        rows,
+    )
     if len(report["best"]["accuracies"]) > 1:
         say(
             "a mean includes the training that a finalist was picked by, which flatters finalists against anchors"
         )
+    if len(report["winners"]) > 1:
+        for winner in report["winners"]:
+            bound = next(limit for limit in winner["budget"].values() if limit is not None)
+            say(f"best within {short_count(bound)}: {winner['name']}, {winner['spec_path']}")
     failed = f", {report['failures']} of them failed" if report["failures"] else ""
     ends = {
         "trials": "the asked number is reached",
         "minutes": "the time is up",
         "exhausted": "no further network inside the budget was found",
     }
-    say(f"{report['trials']} networks trained{failed}; {ends[report['stopped_by']]}")
+    climbed = f", {report['promoted']} of them longer" if report["promoted"] else ""
+    say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     say(f"best network: {report['best']['spec_path']}")
 
 
@@ -82,7 +93,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         ("inside the budget", f"{plan['share_inside']:.2%} of the space ({plan['budget']})"),
         ("one training", f"about {plan['seconds_per_training']:.1f} s"),
         ("trainings", f"about {plan['trainings']} on {plan['workers']} worker(s)"),
-        ("anchors", ", ".join(plan["anchors"])),
+        ("anchors", ", ".join(plan["anchors"]) or "none"),
     ]
     print_table("dry run: nothing was trained", ("", ""), rows)
 
@@ -127,6 +138,45 @@ def print_validation(report: Mapping[str, Any]) -> None:
         )
     say(report["words"])
     say(f"plot: {report['plot']}")
+
+
+def print_explanation(report: Mapping[str, Any]) -> None:
+    """Print which choices mattered, what each of them did, the price of the budget, and the advice."""
+    rows = [
+        (
+            one["name"],
+            _share_words(one["main"]),
+            _share_words(one["total"]),
+            one["best_choice"] if one["is_sure"] else f"{one['best_choice']}?",
+            f"{one['certainty']:.0%}",
+            ", ".join(_effect_words(effect) for effect in one["effects"]),
+        )
+        for one in sorted(report["dimensions"], key=lambda one: one["total"]["mean"], reverse=True)
+    ]
+    columns = ("dimension", "share, %", "with pairs, %", "best", "sure", "effects, points")
+    print_table(f"share of the variance of {report['objective']}, with 90 % intervals", columns, rows)
+    if report["pairs"]:
+        pairs = [f"{one['one']} x {one['other']} {_share_words(one['share'])} %" for one in report["pairs"]]
+        say(f"strongest pairs: {', '.join(pairs)}")
+    known = [
+        f"{one['name']} {points_text(one['effect']['mean'])} "
+        f"({points_text(one['effect']['low'])} to {points_text(one['effect']['high'])})"
+        for one in report["features"]
+    ]
+    say(f"points for one standard deviation more, beside the choices: {', '.join(known)}")
+    for line in report["words"]:
+        say(line)
+    say(f"table: {report['table']}")
+    say(f"plot: {report['plot']}")
+
+
+def _share_words(share: Mapping[str, float]) -> str:
+    return f"{100 * share['mean']:.0f} ({100 * share['low']:.0f} to {100 * share['high']:.0f})"
+
+
+def _effect_words(one: Mapping[str, Any]) -> str:
+    effect = one["effect"]
+    return f"{one['label']}: {points_text(effect['mean'])} ±{50 * (effect['high'] - effect['low']):.1f}"
 
 
 def print_family(report: Mapping[str, Any]) -> None:

@@ -78,7 +78,12 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     num_rungs, reduction = (stored.settings.get(name, 1) for name in ("num_rungs", "reduction"))
     fidelity = make_rungs(top, num_rungs=num_rungs, reduction=reduction)[0]  # what every network is scored at
     scored = require_scored(_history(options.run), fidelity)  # before any image is decoded
-    images = _load_images(options.run, stored, resolution=top.resolution, watcher=watcher)
+    images = _load_images(
+        options.run,
+        stored,
+        resolution=stored.settings.get("image_resolution", top.resolution),
+        watcher=watcher,
+    )
     watcher.say(
         f"proxy: {proxy.describe_fidelity(fidelity)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
         f"networks are trained {settings.factor} x as long"

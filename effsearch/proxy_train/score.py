@@ -39,6 +39,7 @@ class Score:
 
     accuracy: float  # top-1, in [0, 1]
     loss: float  # cross-entropy, nats, without label smoothing
+    capped_loss: float  # the same, no image counted as worse than an even guess: ln(num_classes)
     num_images: int
 
 
@@ -174,18 +175,22 @@ def score_on_split(
         TrainingFailed: The network gives scores that are not finite.
     """
     rows = choose_rows(split.labels, max_images)
-    num_right, sum_losses = 0, 0.0
+    num_right, sum_losses, sum_capped = 0, 0.0, 0.0
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(rows), SCORE_BATCH):
             pixels, labels = load_batch(split, rows[start : start + SCORE_BATCH])
             scores = model(to_input(pixels, normalisation=normalisation, resolution=resolution))
             num_right += int((scores.argmax(1) == labels).sum())
-            sum_losses += functional.cross_entropy(scores, labels, reduction="sum").item()
+            losses = functional.cross_entropy(scores, labels, reduction="none")
+            sum_losses += losses.sum().item()
+            sum_capped += losses.clamp(max=math.log(scores.shape[1])).sum().item()
     loss = sum_losses / len(rows)
     if not math.isfinite(loss):
         raise TrainingFailed(f"the trained network's loss on images it has not seen is {loss}")
-    return Score(accuracy=num_right / len(rows), loss=loss, num_images=len(rows))
+    return Score(
+        accuracy=num_right / len(rows), loss=loss, capped_loss=sum_capped / len(rows), num_images=len(rows)
+    )
 
 
 def normalisation_of(images: ImageData) -> Normalisation:

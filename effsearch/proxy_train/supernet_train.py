@@ -4,17 +4,19 @@ Each step draws one network and trains its share of the weights on one batch. A 
 images, plan and seeds alone; replicas start each round from the mean of all replicas' weights and momenta.
 """
 
+import dataclasses
+import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,6 +35,7 @@ from effsearch.space.supernet_work import RoundResult, SupernetPlan, TrainRound
 REFERENCE_BATCH = 128  # the batch size that learning rates are quoted for
 REFERENCE_RESOLUTION = 32  # of a proxy spec before its fidelity; no weight hangs on it
 MOMENTUM_PREFIX = "momentum/"
+HASH_KEY = "sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +126,14 @@ def load_supernet(
 def path_spec(
     space: SearchSpace, point: tuple[int, ...], plan: SupernetPlan, *, num_classes: int
 ) -> ModelSpec:
-    """Give the network that is trained for a point of the space: at the plan's size, width and strides."""
+    """Give the network that is trained for a point of the space: at the plan's size, width and strides.
+
+    Without dropout and stochastic depth, as short proxies train: each path sees too few batches to overfit.
+    """
     spec = space.spec_at(point, resolution=REFERENCE_RESOLUTION, num_classes=num_classes)
-    return proxy_spec(spec, plan.fidelity, num_classes=num_classes)
+    spec = proxy_spec(spec, plan.fidelity, num_classes=num_classes)
+    head = dataclasses.replace(spec.head, dropout_rate=0.0)
+    return dataclasses.replace(spec, head=head, drop_path_rate=0.0)
 
 
 def _take_step(
@@ -186,21 +194,18 @@ def _save(supernet: Supernet, optimizer: torch.optim.SGD, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part)
+        save_file(tensors, part, metadata={HASH_KEY: _hash(tensors)})
         part.replace(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"cannot write {path}: {error}") from error
 
 
 def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tuple[Path, ...]) -> None:
-    try:
-        files = [load_file(path) for path in paths]
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot read the supernet's weights: {error}; delete that folder") from error
+    files = [_read(path) for path in paths]
     with torch.no_grad():
         for name, weight in supernet.weights.items():
             found = [file[name] for file in files if name in file]
-            if len(found) != len(files) or found[0].shape != weight.shape:
+            if len(found) != len(files) or any(one.shape != weight.shape for one in found):
                 raise RunError(f"{paths[0]} holds a supernet of another space; delete that folder")
             weight.copy_(torch.stack(found).mean(0))
             momenta = [file[MOMENTUM_PREFIX + name] for file in files if MOMENTUM_PREFIX + name in file]
@@ -208,3 +213,32 @@ def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tup
                 mean = torch.stack(momenta).sum(0) / len(files)
                 layout = torch.channels_last if mean.ndim == 4 else torch.contiguous_format
                 optimizer.state[weight]["momentum_buffer"] = mean.contiguous(memory_format=layout)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Give the tensors of a file as they were written.
+
+    Raises:
+        RunError: It cannot be read, or is not as it was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            written = (file.metadata() or {}).get(HASH_KEY)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"cannot read the supernet's weights in {path}: {error}; delete that folder"
+        ) from error
+    if written != _hash(tensors):
+        raise RunError(f"the supernet's weights in {path} are damaged; delete that folder")
+    return tensors
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    """Give the SHA-256 of contiguous tensors, their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -75,10 +75,13 @@ class Certificate:
 
     @property
     def grade(self) -> Grade:
-        """Good where tau is and its interval rules out a poor one, poor where tau is, else fair."""
+        """Good, fair or poor by tau, where its interval says so too.
+
+        A good one is surely no worse than fair, a fair one surely better than drawing lots.
+        """
         if self.kendall.value >= GOOD_TAU and self.kendall.low >= FAIR_TAU:
             return "good"
-        return "fair" if self.kendall.value >= FAIR_TAU else "poor"
+        return "fair" if self.kendall.value >= FAIR_TAU and self.kendall.low > 0 else "poor"
 
     @property
     def choice(self) -> CertifiedNetwork:
@@ -141,9 +144,12 @@ def read_certificate(run: Path) -> Certificate | None:
 
 def certificate_words(certificate: Certificate) -> str:
     """Say in one line how far a proxy can be trusted."""
+    advice = _ADVICE[certificate.grade]
+    if certificate.grade == "poor" and certificate.kendall.value >= FAIR_TAU:
+        advice = "so few networks prove nothing; validate more --networks"
     return (
         f"certificate: {certificate.grade}, tau {interval_words(certificate.kendall)} with {certificate.factor} x "
-        f"longer training over {len(certificate.networks)} networks: {_ADVICE[certificate.grade]}"
+        f"longer training over {len(certificate.networks)} networks: {advice}"
     )
 
 

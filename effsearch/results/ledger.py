@@ -84,9 +84,13 @@ class Ledger:
         Raises:
             RunError: They could not be written; the file and `entries` are as before.
         """
+        scored: set[ScoreKey] = set()  # by these entries
         for entry in entries:
             known = self.find(entry.key)
             assert known is None or not known.has_succeeded, f"{entry.name} was scored already, as {known}"
+            assert entry.key not in scored, f"{entry.name} is given twice"
+            if entry.has_succeeded:
+                scored.add(entry.key)
         lines = "".join(map(to_line, entries)).encode()
         num_bytes_before = os.fstat(self._descriptor).st_size
         try:

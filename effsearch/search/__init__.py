@@ -1,1 +1,26 @@
 """Which network to try next: baseline search, coefficient search, studies and the placement of trials."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from effsearch.search.evolution import EvolutionSampler
+    from effsearch.search.samplers import make_sampler
+    from effsearch.search.thompson import ThompsonEngine, ThompsonSampler
+
+__all__ = ["EvolutionSampler", "ThompsonEngine", "ThompsonSampler", "make_sampler"]
+
+_HOMES = {
+    "EvolutionSampler": "evolution",
+    "ThompsonEngine": "engine",
+    "ThompsonSampler": "thompson",
+    "make_sampler": "samplers",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for, and Optuna with it, no sooner."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

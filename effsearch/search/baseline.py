@@ -1,7 +1,7 @@
 """Which network inside the budget scores best?
 
-Anchors are trained first, then proposals until the asked number or time is reached; the better ones climb a ladder
-of longer trainings. The best are trained again with fresh seeds, and the winner is the one that is believed to be
+Anchors are trained early, and proposals until the asked number or time is reached; the better ones climb a ladder of
+longer trainings. The best are trained again with fresh seeds, and the winner is the one that is believed to be
 best after all of that. Everything arrives as values and callables: a test hands in a formula and runs a whole search
 in a second.
 """
@@ -39,6 +39,11 @@ class BaselineResult:
     num_failed: int
     num_promoted: int
     stopped_by: StopReason
+
+    @property
+    def best(self) -> Ranked:
+        """The winner of the widest budget."""
+        return self.winners[-1]
 
 
 def search_baseline(
@@ -190,16 +195,24 @@ class _Search:
         if self.time.is_up(reserved_seconds=reserved) and self.num_handed_out:
             self.stopped_by = "minutes"
             return None
-        job = self.anchor_jobs.pop(0) if self.anchor_jobs else self.new_job()
-        if job is None:
+        # What a screening likes best is worth more than the known networks; without one, those are the best guess.
+        is_anchors_turn = not self.proposer.has_prior or self.num_handed_out >= self.settings.num_finalists
+        new = None if self.anchor_jobs and is_anchors_turn else self.new_job()
+        if new is None and self.anchor_jobs:
+            new = self.anchor_jobs.pop(0)
+        if new is None:
             self.stopped_by = "exhausted"
             return None
         self.num_handed_out += 1
-        self.on_rung[0][job.network] = False
-        return job
+        self.on_rung[0][new.network] = False
+        return new
 
     def new_job(self) -> Job | None:
-        proposal = self.proposer.propose(self.num_handed_out % len(self.problem.budgets))
+        num_budgets = len(self.problem.budgets)
+        turns = [(self.num_handed_out + step) % num_budgets for step in range(num_budgets)]
+        # A narrow budget may have nothing left where a wider one has.
+        proposals = (self.proposer.propose(turn) for turn in turns)
+        proposal = next((one for one in proposals if one is not None), None)
         if proposal is None:
             return None
         job = Job(
@@ -298,7 +311,7 @@ class _Search:
     # Result
 
     def result(self) -> BaselineResult:
-        highest = {}
+        highest: dict[str, int] = {}
         for evaluation in self.evaluations:
             if evaluation.result is not None:
                 network, rung = evaluation.job.network, self.rung_of(evaluation.job)

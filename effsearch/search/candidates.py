@@ -17,10 +17,12 @@ Values = Callable[[IntArray], FloatArray]
 Canonical = Callable[[tuple[int, ...]], Hashable]
 
 SMALL_SPACE = 20_000  # points; up to here all are looked at
-LEAST_SHARE = 0.8  # of the budget, in start-up draws: it cuts the regret of random search by 20 to 40 per cent
+LEAST_SHARE = (
+    0.8  # of the budget, in start-up draws: it cuts the regret of random search by 20 to 40 per cent
+)
 DRAWS = 2_048  # at a time
 NUM_PULLS = 200  # steps towards cheaper choices before a draw is given up
-POOL = 1_024  # candidates kept of a large space
+POOL = 512  # candidates kept of a large space
 NUM_PARENTS = 48
 NUM_CHILDREN = 384
 NUM_GENERATIONS = 6
@@ -93,9 +95,9 @@ class Candidates:
 
     def new(self, points: IntArray, taken: set[Hashable], *, most: int | None = None) -> IntArray:
         """Give the points whose form is not taken, each form once, in their order."""
-        found, forms = [], set[Hashable]()
-        for index, point in enumerate(points.tolist()):
-            form = self.key(point)
+        found, forms = list[int](), set[Hashable]()
+        for index, point in enumerate(map(tuple, points.tolist())):
+            form = point if self._canonical is None else self.key(point)
             if form not in taken and form not in forms:
                 forms.add(form)
                 found.append(index)
@@ -128,9 +130,7 @@ class Candidates:
             points = upper if len(upper) else points
         return points[:number]
 
-    def pool(
-        self, budget: float | None, taken: set[Hashable], *, guide: Values, best: IntArray
-    ) -> IntArray:
+    def pool(self, budget: float | None, taken: set[Hashable], *, guide: Values, best: IntArray) -> IntArray:
         """Give new points of a large space that a guide holds for good.
 
         Args:
@@ -159,7 +159,9 @@ class Candidates:
         if self._whole is None:
             number = math.prod(int(choices) for choices in self.num_choices)
             indices = np.unravel_index(np.arange(number), tuple(self.num_choices.tolist()))
-            points = np.stack(indices, axis=1).astype(np.int64) if len(indices) else np.zeros((1, 0), np.int64)
+            points = (
+                np.stack(indices, axis=1).astype(np.int64) if len(indices) else np.zeros((1, 0), np.int64)
+            )
             points = self.new(points, set())
             rows = {self.key(point): row for row, point in enumerate(points.tolist())}
             self._whole = points, self.costs(points), rows
@@ -210,7 +212,9 @@ class Candidates:
 
     def _refuse(self, budget: float | None, least: float | None = None) -> None:
         least = float(self._enumerated()[1].min()) if least is None else least
-        raise BudgetError(f"no point of the space fits a budget of {budget:g}: the cheapest found costs {least:g}")
+        raise BudgetError(
+            f"no point of the space fits a budget of {budget:g}: the cheapest found costs {least:g}"
+        )
 
     def _children(self, parents: IntArray) -> IntArray:
         """Mutations of one to three choices, half of them after a crossover."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from effsearch.search.candidates import Canonical, Candidates, Costs
+from effsearch.search.candidates import Candidates, Canonical, Costs
 from effsearch.search.kernel import FloatArray, IntArray
 from effsearch.search.surrogate import Surrogate, fit_surrogate
 
@@ -21,8 +21,6 @@ NUM_STARTUP = 6
 SPREAD_DRAWS = 64  # of which a start-up point is the one farthest from all others
 SHORTLIST = 512  # candidates by mean, of which deviations are worked out
 NUM_BEST = 24  # parents of new candidates
-ACQ = "ei"
-TEMPER = 1.0
 
 
 class ThompsonEngine:
@@ -99,6 +97,11 @@ class ThompsonEngine:
             self._taken.add(form)
             self._pending[form] = plain
 
+    def forget_taken(self) -> None:
+        """Let every point be proposed that is told so far: its scores are of another run."""
+        self._taken.clear()
+        self._pending.clear()
+
     def forget_pending(self) -> None:
         """Take no point for being trained, until it is marked again."""
         self._taken -= self._pending.keys()
@@ -110,6 +113,7 @@ class ThompsonEngine:
         budget_index: int | None = None,
         candidates: IntArray | None = None,
         acquire: Acquire | None = None,
+        guide: Acquire | None = None,
     ) -> tuple[int, ...] | None:
         """Give a new point inside the budget, or None where there is no other.
 
@@ -117,6 +121,7 @@ class ThompsonEngine:
             budget_index: Which budget it serves; the next in turn if None.
             candidates: Points to choose among; the whole space if None.
             acquire: Worth of training each of some points, instead of the expected rise.
+            guide: Quick estimate that leads the draws of a large space, instead of the expected score.
 
         Raises:
             BudgetError: No point of the space fits.
@@ -127,14 +132,12 @@ class ThompsonEngine:
         if self.num_told < self._num_startup:
             point = self._spread_out(budget, candidates)
         else:
-            point = self._best_by_model(budget, candidates, acquire)
+            point = self._best_by_model(budget, candidates, acquire, guide)
         return None if point is None else tuple(int(choice) for choice in point)
 
     def repeat(self, *, budget_index: int = 0) -> tuple[int, ...] | None:
         """Give a point that was trained before and may be the best, to train it once more."""
-        seen = np.unique(np.asarray(self._points, dtype=np.int64).reshape(len(self._points), -1), axis=0)
-        seen = seen[(seen >= 0).all(axis=1)] if seen.size else seen
-        seen = self._candidates.inside(seen, self.budgets[budget_index]) if len(seen) else seen
+        seen = self._candidates.inside(self._whole_points(), self.budgets[budget_index])
         if not len(seen):
             return None
         free = [index for index, point in enumerate(seen) if self._candidates.key(point) not in self._pending]
@@ -154,9 +157,14 @@ class ThompsonEngine:
         """Give mean and deviation of the noise-free score at the top rung."""
         return self.surrogate().predict(points, self._feature_array(points))
 
+    def mean(self, points: IntArray) -> FloatArray:
+        """Give the expected score alone, which is much quicker."""
+        return self.surrogate().mean(points, self._feature_array(points))
+
     def sample(self, points: IntArray) -> FloatArray:
         """Draw the noise-free scores of some points jointly."""
-        return self.surrogate().sample(points, self._feature_array(points), rng=self._rng)[0]
+        draws = self.surrogate().sample(points, self._feature_array(points), rng=self._rng)
+        return np.asarray(draws[0])
 
     def _spread_out(self, budget: float | None, candidates: IntArray | None) -> IntArray | None:
         if candidates is None:
@@ -173,11 +181,15 @@ class ThompsonEngine:
         return np.asarray(points[np.lexsort((-gaps.mean(axis=1), -gaps.min(axis=1)))[0]])
 
     def _best_by_model(
-        self, budget: float | None, candidates: IntArray | None, acquire: Acquire | None
+        self,
+        budget: float | None,
+        candidates: IntArray | None,
+        acquire: Acquire | None,
+        guide: Acquire | None,
     ) -> IntArray | None:
         model = self._with_pending()
 
-        def guide(points: IntArray) -> FloatArray:
+        def expected(points: IntArray) -> FloatArray:
             return model.mean(points, self._feature_array(points)) if len(points) else np.zeros(0)
 
         if candidates is not None:
@@ -185,11 +197,13 @@ class ThompsonEngine:
         elif self._candidates.is_small:
             points = self._candidates.every(budget, self._taken)
         else:
-            points = self._candidates.pool(budget, self._taken, guide=guide, best=self._best_points())
+            points = self._candidates.pool(
+                budget, self._taken, guide=guide or expected, best=self._best_points()
+            )
         if not len(points):
             return None
         if acquire is None:
-            points = points[np.argsort(-guide(points), kind="stable")[:SHORTLIST]]
+            points = points[np.argsort(-expected(points), kind="stable")[:SHORTLIST]]
             worth = self._expected_rise(model, points, budget)
         else:
             worth = acquire(points)
@@ -197,17 +211,11 @@ class ThompsonEngine:
 
     def _expected_rise(self, model: Surrogate, points: IntArray, budget: float | None) -> FloatArray:
         """How much one noisy training of each point is expected to raise the best posterior mean."""
-        if ACQ == "ts":
-            mean = model.mean(points, self._feature_array(points))
-            return mean + TEMPER * (model.sample(points, self._feature_array(points), rng=self._rng)[0] - mean)
         mean, deviation = model.predict(points, self._feature_array(points))
         noise = model.noise[-1]
         change = deviation**2 / np.sqrt(deviation**2 + noise**2) + 1e-9 * model.scaling.scale
-        if ACQ == "eif":
-            change = deviation + 1e-9
-        seen = np.unique(np.asarray(self._points, dtype=np.int64), axis=0)
-        seen = self._candidates.inside(seen, budget)
-        known = guide_best = float(model.mean(seen, self._feature_array(seen)).max()) if len(seen) else mean.max()
+        seen = self._candidates.inside(self._whole_points(), budget)
+        known = float(model.mean(seen, self._feature_array(seen)).max()) if len(seen) else mean.max()
         gap = (mean - known) / change
         return np.asarray(change * (gap * ndtr(gap) + np.exp(-gap * gap / 2) / np.sqrt(2 * np.pi)))
 
@@ -247,6 +255,11 @@ class ThompsonEngine:
 
     def _allowed(self, points: IntArray, budget: float | None) -> IntArray:
         return self._candidates.new(self._candidates.inside(points, budget), self._taken)
+
+    def _whole_points(self) -> IntArray:
+        """Points that have been scored and miss no choice, each once."""
+        points = np.asarray(self._points, dtype=np.int64).reshape(-1, len(self._num_choices))
+        return np.unique(points[(points >= 0).all(axis=1)], axis=0)
 
     def _best_points(self) -> IntArray:
         order = np.argsort(-np.asarray(self._values), kind="stable")[: 2 * NUM_BEST]

@@ -1,7 +1,7 @@
 """Which sizes of effects and of noise do the observed scores speak for?
 
-The logarithms of all variances are those that maximise the marginal likelihood times a weak prior; so pairs and
-triples of choices enter the model as far as the data ask for them, and a feature counts as far as it has held.
+The logarithms of all variances are those that maximise the marginal likelihood times a weak prior; so pairs of
+choices enter the model as far as the data ask for them, and a feature counts as far as it has held.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,20 @@ BoolArray = NDArray[np.bool_]
 
 INTERCEPT_VARIANCE = 4.0  # of each rung's level, in units of the scores' variance
 JITTER = 1e-6
-ORDER_SHARES = (
-    0.5,
-    0.25,
-    0.05,
-)  # prior guess at the share of main effects, pairs and triples in the variance
+ORDER_SHARES = (0.5, 0.25)  # prior guess at the share of main effects and of pairs in the variance
 FEATURE_SHARE = 0.2  # of all features together
 NOISE_SHARE = 0.1
 OWN_SHARE = 0.05  # of what is a point's own: real, repeatable, and explained by no choice
 DEVIATION_SHARE = 0.1  # of what a cheaper rung sees otherwise than the top one
-WIDTHS = {"relevance": 1.0, "orders": 1.5, "feature": 1.5, "own": 1.5, "noise": 1.5, "scale": 0.5, "deviation": 1.0}
+WIDTHS = {
+    "relevance": 1.0,
+    "orders": 1.5,
+    "feature": 1.5,
+    "own": 1.5,
+    "noise": 1.5,
+    "scale": 0.5,
+    "deviation": 1.0,
+}
 BOUND = 12.0  # of any logarithm
 FIRST_ITERATIONS = 40
 LATER_ITERATIONS = 12
@@ -37,7 +41,7 @@ class Sizes:
     """Variances of the model, in units of the scores' variance."""
 
     relevance: FloatArray  # (num_dimensions,) relative size of each dimension's effects
-    orders: FloatArray  # (3,) of main effects, pairs and triples
+    orders: FloatArray  # (2,) of main effects and of pairs
     feature: FloatArray  # (num_features,) of each weight
     own: FloatArray  # (1,) of what is a point's own
     noise: FloatArray  # (num_rungs,)
@@ -46,7 +50,7 @@ class Sizes:
 
     def logarithms(self) -> FloatArray:
         """Give the free numbers as one vector."""
-        return np.log(
+        logarithms: FloatArray = np.log(
             np.concatenate(
                 [
                     self.relevance,
@@ -59,6 +63,7 @@ class Sizes:
                 ]
             )
         )
+        return logarithms
 
     def replaced(self, logarithms: FloatArray) -> "Sizes":
         """Give the sizes that a vector of logarithms stands for."""
@@ -105,7 +110,6 @@ class Observations:
 def prior_sizes(num_dimensions: int, num_features: int, num_rungs: int) -> Sizes:
     """Give what is assumed before anything is seen: the centre of the prior."""
     numbers = [num_dimensions, num_dimensions * (num_dimensions - 1) / 2]
-    numbers.append(numbers[1] * (num_dimensions - 2) / 3)
     orders = [share / max(number, 1.0) for share, number in zip(ORDER_SHARES, numbers, strict=True)]
     top = np.arange(num_rungs) == num_rungs - 1
     return Sizes(
@@ -161,7 +165,7 @@ def estimate_sizes(kernel: ChoiceKernel, seen: Observations, *, start: Sizes | N
     middle, widths = centre.logarithms(), centre.widths()
 
     def objective(logarithms: FloatArray) -> tuple[float, FloatArray]:
-        loss, gradient = _negative_evidence(kernel, centre.replaced(logarithms), seen)
+        loss, gradient = negative_evidence(kernel, centre.replaced(logarithms), seen)
         pull = (logarithms - middle) / widths
         return loss + float(pull @ pull) / 2, gradient + pull / widths
 
@@ -176,7 +180,8 @@ def estimate_sizes(kernel: ChoiceKernel, seen: Observations, *, start: Sizes | N
     return centre.replaced(np.asarray(found.x))
 
 
-def _negative_evidence(kernel: ChoiceKernel, sizes: Sizes, seen: Observations) -> tuple[float, FloatArray]:
+def negative_evidence(kernel: ChoiceKernel, sizes: Sizes, seen: Observations) -> tuple[float, FloatArray]:
+    """Give minus the logarithm of the marginal likelihood, and its slope by the logarithms of the sizes."""
     one, features, rungs = seen.one_hot, seen.features, seen.rungs
     sums = kernel.power_sums(sizes.relevance, one, one)
     parts = elementary_sums(sums)
@@ -195,13 +200,9 @@ def _negative_evidence(kernel: ChoiceKernel, sizes: Sizes, seen: Observations) -
     scale = sizes.scale[rungs]
     same = rungs[:, None] == rungs[None, :]
     by_shared = slope * (scale[:, None] * scale + np.where(same, sizes.deviation[rungs], 0.0))
-    main, pair, triple = sizes.orders
-    # by one dimension's kernel z: main + pair (p1 - z) + triple (e2 - z p1 + z^2), each times z
-    by_power = [
-        by_shared * (main + pair * sums[0] + triple * parts[1]),
-        by_shared * (-pair - triple * sums[0]),
-        by_shared * triple,
-    ]
+    main, pair = sizes.orders
+    # by one dimension's kernel z: main + pair (p1 - z), times z
+    by_power = [by_shared * (main + pair * sums[0]), by_shared * -pair]
     scaled = kernel.base * sizes.relevance[kernel.owner]
     per_column = np.zeros(kernel.num_columns)
     power = np.ones_like(scaled)

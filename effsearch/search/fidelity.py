@@ -21,27 +21,30 @@ LEAST_RESOLUTION = 16  # pixels, of a cheap rung
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A proxy before it meets the data: last map, width, images and epochs."""
+    """A proxy before it meets the data: last map, resolution, width, images and epochs."""
 
-    min_map: int  # pixels on a side of the last feature map
-    width: float
+    min_map: int  # pixels on a side of the last feature map, where strides may come off
+    resolution: float = 1.0  # share of the images' size, of which 16 px are kept
+    width: float = 1.0
     num_images: int  # at the most; a smaller training set is used whole
     num_epochs: int
 
 
 LADDER: tuple[Rung, ...] = (
-    Rung(min_map=4, width=1.0, num_images=40_000, num_epochs=10),
-    Rung(min_map=4, width=1.0, num_images=20_000, num_epochs=6),
-    Rung(min_map=2, width=1.0, num_images=20_000, num_epochs=6),
-    Rung(min_map=2, width=1.0, num_images=10_000, num_epochs=6),
-    Rung(min_map=2, width=1.0, num_images=8_000, num_epochs=4),
-    Rung(min_map=1, width=1.0, num_images=10_000, num_epochs=6),
-    Rung(min_map=1, width=1.0, num_images=8_000, num_epochs=4),
-    Rung(min_map=1, width=0.5, num_images=8_000, num_epochs=4),
-    Rung(min_map=1, width=0.5, num_images=5_000, num_epochs=3),
-    Rung(min_map=1, width=0.5, num_images=3_000, num_epochs=2),
-    Rung(min_map=1, width=0.25, num_images=2_000, num_epochs=2),
-    Rung(min_map=1, width=0.25, num_images=1_000, num_epochs=1),
+    Rung(min_map=4, num_images=40_000, num_epochs=10),
+    Rung(min_map=4, num_images=20_000, num_epochs=6),
+    Rung(min_map=2, num_images=20_000, num_epochs=6),
+    Rung(min_map=2, num_images=10_000, num_epochs=6),
+    Rung(min_map=2, num_images=8_000, num_epochs=4),
+    Rung(min_map=1, num_images=10_000, num_epochs=6),
+    Rung(min_map=1, resolution=0.5, num_images=20_000, num_epochs=4),
+    Rung(min_map=1, resolution=0.5, num_images=10_000, num_epochs=4),
+    Rung(min_map=1, resolution=0.5, num_images=8_000, num_epochs=3),
+    Rung(min_map=1, resolution=0.5, num_images=5_000, num_epochs=3),
+    Rung(min_map=1, resolution=0.5, width=0.5, num_images=5_000, num_epochs=3),
+    Rung(min_map=1, resolution=0.5, width=0.5, num_images=3_000, num_epochs=2),
+    Rung(min_map=1, resolution=0.5, width=0.25, num_images=2_000, num_epochs=2),
+    Rung(min_map=1, resolution=0.5, width=0.25, num_images=1_000, num_epochs=1),
 )
 DEFAULT_RUNG = LADDER[4]
 
@@ -67,6 +70,7 @@ def make_fidelity(
 ) -> Fidelity:
     """Give what a rung comes to for a base network and a data set; `min_map` replaces the rung's own."""
     wanted_map = rung.min_map if min_map is None else min_map
+    resolution = max(min(LEAST_RESOLUTION, resolution), round(rung.resolution * resolution))
     num_removed = (
         0 if has_fixed_strides else count_removable_strides(base, resolution=resolution, min_map=wanted_map)
     )

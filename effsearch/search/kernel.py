@@ -1,8 +1,8 @@
 """How alike are two points of a space of choices?
 
-A score is a sum of effects: of one choice, of two choices together, of three. Each dimension has a centred kernel
-over its choices, so that effects of different orders do not overlap, and the sums over all pairs and triples follow
-from three power sums, which are matrix products of one-hot rows.
+A score is a sum of effects: of one choice, and of two choices together. Each dimension has a centred kernel over its
+choices, so that the two kinds do not overlap, and the sum over all pairs follows from two power sums, which are
+matrix products of one-hot rows. Effects of three choices were tried and lost (docs/search_efficiency.md).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-NUM_ORDERS = 3  # main effects, pairs, triples
+NUM_ORDERS = 2  # main effects and pairs
 SHARE_NOMINAL = 0.2  # of an ordered dimension's kernel: a choice may still stand out from its neighbours
 
 
@@ -67,7 +67,7 @@ class ChoiceKernel:
         return rows
 
     def power_sums(self, relevance: FloatArray, one: FloatArray, other: FloatArray) -> list[FloatArray]:
-        """Give the sums over dimensions of the first, second and third power of `relevance * kernel`.
+        """Give the sums over dimensions of `relevance * kernel` and of its square.
 
         Args:
             relevance: (num_dimensions,) weight of each dimension.
@@ -94,9 +94,6 @@ def make_kernel(num_choices: Sequence[int], positions: Sequence[FloatArray | Non
 
 
 def elementary_sums(sums: Sequence[FloatArray]) -> list[FloatArray]:
-    """Give the sums over all single dimensions, pairs and triples from the power sums (Newton's identities)."""
-    first, second, third = sums
-    squared = first * first  # not a power: numpy's is ten times slower
-    pairs = (squared - second) / 2
-    triples = (first * (squared - 3 * second) + 2 * third) / 6
-    return [first, pairs, triples]
+    """Give the sums over all single dimensions and over all pairs from the power sums (Newton's identities)."""
+    first, second = sums
+    return [first, (first * first - second) / 2]

@@ -42,6 +42,7 @@ class ModelProposer:
         seed: int,
     ) -> None:
         self.num_refused = 0
+        self.has_prior = bool(screened)
         self._problem = problem
         self._space = problem.space
         self._settings = settings
@@ -63,12 +64,12 @@ class ModelProposer:
             canonical=self._network_at,
             seed=seed,
             draw_inside=self._draw,
-            num_startup=settings.num_startup if self._prior is None else 0,
+            num_startup=settings.num_startup if self._prior is None else 1,
         )
         for evaluation in earlier:
             assert evaluation.result is not None, "only scores are handed over"
             self._tell(evaluation.job, evaluation.result.val_accuracy, rung=0)
-        self._engine.forget_taken()
+        self._engine.forget_taken()  # an earlier run has not trained them for this one
 
     def mark_seen(self, network: str) -> None:
         """Never propose this network: it has been trained, or it is being trained."""
@@ -91,11 +92,7 @@ class ModelProposer:
         """Give a new network inside one of the budgets, or None where the space has no other."""
         candidates = self._candidates_for(budget_index)
         while True:
-            point = self._engine.propose(
-                budget_index=budget_index,
-                candidates=candidates,
-                acquire=None if self._prior is None else self._draw_worth,
-            )
+            point = self._next_point(budget_index, candidates)
             if point is None and candidates is not None:  # all that was screened is trained
                 candidates = None
                 continue
@@ -111,6 +108,18 @@ class ModelProposer:
                 return Proposal(spec, network, cost, self._space.labels_at(point))
             self.num_refused += 1
 
+    def _next_point(self, budget_index: int, candidates: IntArray | None) -> Point | None:
+        if self._prior is None:
+            return self._engine.propose(budget_index=budget_index, candidates=candidates)
+        if self._engine.num_told or candidates is None:
+            return self._engine.propose(
+                budget_index=budget_index, candidates=candidates, acquire=self._draw_worth
+            )
+        # Nothing is known but the screening: its best come first.
+        best_first = candidates[np.argsort(-self._offset(candidates), kind="stable")]
+        points = (tuple(point) for point in best_first.tolist())
+        return next((point for point in points if self._network_at(point) not in self._seen), None)
+
     def _tell(self, job: Job, value: float | None, *, rung: int) -> None:
         point = self._space.point_of(job.choices)
         if value is not None:
@@ -125,8 +134,6 @@ class ModelProposer:
     def _draw_worth(self, points: IntArray) -> FloatArray:
         """Draw a score for each of the likeliest points; the others come last."""
         expected = self._expected(points)
-        if not self._engine.num_told:
-            return expected
         best = np.argsort(-expected, kind="stable")[:SHORTLIST]
         worth = np.full(len(points), -np.inf)
         worth[best] = self._engine.sample(points[best]) + self._offset(points[best])
@@ -141,7 +148,7 @@ class ModelProposer:
             return None
         points = self._candidates
         if points is None:
-            points = self._draw(CAP_DRAWS)
+            points = self._draw(CAP_DRAWS, least_share=0.0)  # the whole front is wanted, not its dear end
         costs = self._count(points)
         points = points[costs.inside(self._problem.budgets[budget_index])]
         if self._has_cap and len(points):
@@ -161,10 +168,14 @@ class ModelProposer:
         return known if self._prior is None else np.concatenate([known, self._prior.features(points)], axis=1)
 
     def _costs(self, points: IntArray) -> FloatArray:
-        """Give the largest share of a bound, in units of the first bound of the widest budget."""
-        return self._count(points).shares(self._problem.budget) * next(
-            iter(self._problem.budget.limits().values())
-        )
+        """Give what the first bound counts; more than any budget where another bound, the same in all, is broken."""
+        costs = self._count(points)
+        (name, limit), *others = self._problem.budget.limits().items()
+        counts = getattr(costs, name).astype(np.float64)
+        for other, other_limit in others:
+            excess = getattr(costs, other) / other_limit
+            counts = np.where(excess > 1, np.maximum(counts, excess * limit), counts)
+        return np.asarray(counts, dtype=np.float64)
 
     def _count(self, points: IntArray) -> Costs:
         return screen(
@@ -181,7 +192,7 @@ class ModelProposer:
             )
         )
 
-    def _draw(self, num_points: int) -> IntArray:
+    def _draw(self, num_points: int, least_share: float = LEAST_SHARE) -> IntArray:
         return draw_inside(
             self._space,
             self._problem.budgets[int(self._rng.integers(len(self._problem.budgets)))],
@@ -189,5 +200,5 @@ class ModelProposer:
             resolution=self._problem.resolution,
             num_classes=self._problem.num_classes,
             rng=self._rng,
-            least_share=LEAST_SHARE,
+            least_share=least_share,
         )

@@ -31,6 +31,7 @@ class Proposer(Protocol):
     """Proposes networks inside the budget, none twice."""
 
     num_refused: int  # proposals that were outside the budget or known, and cost nothing
+    has_prior: bool  # whether the first proposals are already better than chance
 
     def propose(self, budget_index: int) -> Proposal | None:
         """Give a new network inside one of the budgets, or None where the space has no other."""

@@ -28,6 +28,8 @@ SMALL_SPACE = 100_000  # points; up to here exhaustion is found by enumeration
 class SamplerProposer:
     """Asks an Optuna sampler, checks the budget, and never proposes a network twice."""
 
+    has_prior = False
+
     def __init__(self, problem: Problem, settings: SearchSettings, *, seed: int) -> None:
         self.num_refused = 0
         self._space = problem.space

@@ -15,6 +15,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from effsearch.space.search_space import Label, SearchSpace
@@ -33,8 +34,7 @@ def distributions_of(space: SearchSpace) -> dict[str, CategoricalDistribution]:
 def memory_study(sampler: optuna.samplers.BaseSampler, *, has_two_objectives: bool = False) -> optuna.Study:
     """Give an in-memory study that maximises a score and, where asked, minimises a cost beside it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    directions = ["maximize", "minimize"] if has_two_objectives else ["maximize"]
-    return optuna.create_study(directions=directions, sampler=sampler)
+    return optuna.create_study(directions=_directions(has_two_objectives), sampler=sampler)
 
 
 def finished_trial(
@@ -48,6 +48,11 @@ def finished_trial(
         state=TrialState.FAIL if values is None else TrialState.COMPLETE,
         user_attrs={NETWORK_ATTRIBUTE: network},
     )
+
+
+def _directions(has_two_objectives: bool) -> list[StudyDirection]:
+    one = StudyDirection.MAXIMIZE
+    return [one, StudyDirection.MINIMIZE] if has_two_objectives else [one]
 
 
 class JournalStudy:
@@ -65,7 +70,7 @@ class JournalStudy:
         self._study = optuna.create_study(
             study_name=study_name,
             storage=storage,
-            directions=["maximize", "minimize"] if has_two_objectives else ["maximize"],
+            directions=_directions(has_two_objectives),
             load_if_exists=True,
         )
         trials = self._study.get_trials(deepcopy=False)

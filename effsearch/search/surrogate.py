@@ -1,6 +1,6 @@
 """What is a network's score likely to be, given the trainings so far?
 
-A Bayesian model of scores over choices: effects of single choices, of pairs and of triples, features that are known
+A Bayesian model of scores over choices: effects of single choices and of pairs, features that are known
 without training, and a level, a scale and a deviation of its own for each rung below the top one. How large each
 part is, and how noisy a training, is estimated from the scores (`evidence`).
 """
@@ -204,7 +204,7 @@ class Surrogate:
         A draw from the prior is moved by what the observations say against it (Matheron's rule).
         """
         kernel, sizes, seen = self.kernel, self.sizes, self.seen
-        main_size, pair_size, triple_size = sizes.orders
+        main_size, pair_size = sizes.orders
         scaled = kernel.base * sizes.relevance[kernel.owner]
         root = _root(scaled)
         single = np.sqrt(main_size) * (root @ rng.standard_normal(len(root)))
@@ -241,7 +241,7 @@ class Surrogate:
     def _own_variance(self, inputs: tuple[FloatArray, FloatArray]) -> FloatArray:
         one_hot, features = inputs
         diagonal = np.diag(self.kernel.base) * self.sizes.relevance[self.kernel.owner]
-        sums = [one_hot @ diagonal**power for power in (1, 2, 3)]
+        sums = [one_hot @ diagonal**power for power in (1, 2)]
         parts = elementary_sums(sums)
         shared = sum(size * part for size, part in zip(self.sizes.orders, parts, strict=True))
         return np.asarray(shared + features**2 @ self.sizes.feature + self.sizes.own + INTERCEPT_VARIANCE)
@@ -310,7 +310,8 @@ def _scaling(values: FloatArray, rungs: IntArray) -> Scaling:
     """Centre each rung at its median; scale all by the spread about them of the rung seen most."""
     num_rungs = int(rungs.max(initial=0)) + 1
     overall = float(np.median(values)) if len(values) else 0.0
-    centres = [float(np.median(values[rungs == rung])) if (rungs == rung).any() else overall for rung in range(num_rungs)]
+    groups = [values[rungs == rung] for rung in range(num_rungs)]
+    centres = [float(np.median(group)) if len(group) else overall for group in groups]
     most = int(np.bincount(rungs, minlength=1).argmax())
     spread = np.sort(np.abs(values[rungs == most] - centres[most]))
     scale = float(np.sqrt(np.mean(np.minimum(spread, 3 * _middle(spread)) ** 2))) if len(spread) else 0.0

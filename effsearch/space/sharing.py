@@ -1,9 +1,9 @@
 """Which weights do the networks of a space share in one supernet?
 
 Every layer of a network reads a tensor of the supernet, cut to its own shape: the first channels, the middle of the
-kernel. With `sliced` sharing all options of one kind at one place share their convolutions, and each option has norms of
-its own; with `separate` each option has convolutions of its own as well and only widths are cut. Repeats share what the
-shorter network has.
+kernel. With `sliced` sharing all options of one kind at one place share their convolutions, and each option has norms
+of its own; with `separate` each option has convolutions of its own as well and only widths are cut. Repeats share
+what the shorter network has.
 """
 
 import dataclasses
@@ -46,8 +46,8 @@ class SharedShapes:
 def compact(spec: ModelSpec) -> ModelSpec:
     """Give the same network without its plain identities, so that equal networks use equal places.
 
-    A stage of nothing but plain identities keeps one. A stage's first block is plain only where it neither strides nor
-    widens, and then any block may stand first.
+    A stage of nothing but plain identities keeps one. A stage's first block is plain only where it neither strides
+    nor widens, and then any block may stand first.
     """
     stages: list[StageSpec] = []
     in_channels = spec.stem.out_channels

@@ -85,7 +85,9 @@ class ScreenScore:
     """What is known of a network without training it by itself."""
 
     naswot: float
-    val_loss: float | None  # cross-entropy, nats, with the supernet's weights; None without a supernet
+    val_loss: (
+        float | None
+    )  # cross-entropy with the supernet's weights, nats, each image's capped; None without one
     val_accuracy: float | None  # top-1, in [0, 1]
     core_seconds: float
 

@@ -3,6 +3,9 @@ from collections.abc import Callable
 import pytest
 
 from effsearch.search.executor import Evaluator
+from effsearch.search.problem import Problem
+from effsearch.search.proposer import Proposal
+from effsearch.space.budget import parse_budgets
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
@@ -12,6 +15,8 @@ from effsearch.space.space_text import space_from_yaml
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec
 
 MakeJob = Callable[..., Job]
+JobOf = Callable[[Proposal], Job]
+MakeProblem = Callable[..., Problem]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +66,41 @@ def make_job(fidelity: Fidelity) -> MakeJob:
             cost=count_cost(spec),
             fidelity=fidelity,
             seed=seed,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def job_of(fidelity: Fidelity) -> JobOf:
+    """Makes the first training of a proposal."""
+
+    def make(proposal: Proposal) -> Job:
+        return Job(
+            kind="trial",
+            name="trial",
+            spec=proposal.spec,
+            network=proposal.network,
+            cost=proposal.cost,
+            fidelity=fidelity,
+            seed=0,
+            choices=proposal.labels,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_problem(fidelity: Fidelity) -> MakeProblem:
+    """Makes a problem at 32 pixels and ten classes, with one rung unless more are given."""
+
+    def make(space: SearchSpace, budget: str = "60M-FLOPs", *, rungs: tuple[Fidelity, ...] = ()) -> Problem:
+        return Problem(
+            space=space,
+            budgets=parse_budgets(budget),
+            resolution=32,
+            num_classes=10,
+            rungs=rungs or (fidelity,),
         )
 
     return make

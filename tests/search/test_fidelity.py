@@ -2,7 +2,17 @@ import itertools
 
 import pytest
 
-from effsearch.search.fidelity import DEFAULT_RUNG, LADDER, Rung, choose_fidelity, make_fidelity
+from effsearch.search.fidelity import (
+    DEFAULT_RUNG,
+    ENOUGH_AFTER_SCREENING,
+    LADDER,
+    LEAST_RESOLUTION,
+    Rung,
+    choose_fidelity,
+    make_fidelity,
+    make_rungs,
+)
+from effsearch.search.time_limit import relative_cost
 from effsearch.space.outcome import Fidelity
 from effsearch.space.presets import load_preset
 
@@ -83,3 +93,57 @@ def test_rungs_below_the_chosen_one_are_never_measured() -> None:
 
     choose_fidelity(rungs(), measure, minutes=1.0, num_workers=1)
     assert measured == [4000]
+
+
+def test_a_search_after_a_screening_wants_fewer_and_dearer_trainings() -> None:
+    choice = choose_fidelity(
+        rungs(),
+        lambda fidelity: fidelity.num_images / 100,
+        minutes=8.0,
+        num_workers=1,
+        enough=ENOUGH_AFTER_SCREENING,
+    )
+    assert (choice.fidelity.num_images, choice.num_trainings) == (4000, 12)  # 30 would ask for 1,000 images
+
+
+# The rungs of a ladder
+
+TOPS = [
+    Fidelity(num_images=20_000, num_epochs=6, resolution=32, num_removed_strides=1),
+    Fidelity(num_images=8_000, num_epochs=4, resolution=64, width=0.5),
+    Fidelity(num_images=5_000, num_epochs=1, resolution=16),
+]
+
+
+def test_one_rung_is_the_top_alone() -> None:
+    assert make_rungs(TOPS[0], num_rungs=1, reduction=3) == (TOPS[0],)
+
+
+@pytest.mark.parametrize("top", TOPS)
+@pytest.mark.parametrize("reduction", [2, 3, 4])
+def test_each_rung_costs_about_one_reductionth_of_the_next(top: Fidelity, reduction: int) -> None:
+    ladder = make_rungs(top, num_rungs=3, reduction=reduction)
+    assert len(ladder) == 3
+    assert ladder[-1] == top
+    for cheaper, dearer in itertools.pairwise(ladder):
+        assert relative_cost(dearer) / relative_cost(cheaper) == pytest.approx(reduction, rel=0.15)
+        assert (cheaper.width, cheaper.num_removed_strides) == (top.width, top.num_removed_strides)
+
+
+def test_going_down_the_resolution_shrinks_before_the_epochs_and_these_before_the_images() -> None:
+    top = Fidelity(num_images=9_000, num_epochs=2, resolution=24)
+    lowest, low, middle, _ = make_rungs(top, num_rungs=4, reduction=2)
+    assert (middle.resolution, middle.num_epochs, middle.num_images) == (17, 2, 8_969)
+    assert (low.resolution, low.num_epochs) == (LEAST_RESOLUTION, 1)
+    assert (lowest.resolution, lowest.num_epochs) == (LEAST_RESOLUTION, 1)
+    assert lowest.num_images < low.num_images / 1.9
+
+
+def test_images_below_sixteen_pixels_are_not_enlarged() -> None:
+    ladder = make_rungs(Fidelity(num_images=100, num_epochs=1, resolution=8), num_rungs=2, reduction=2)
+    assert [rung.resolution for rung in ladder] == [8, 8]
+
+
+def test_rungs_that_come_out_equal_are_one() -> None:
+    top = Fidelity(num_images=1, num_epochs=1, resolution=16)
+    assert make_rungs(top, num_rungs=5, reduction=3) == (top,)

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from effsearch.search.ranking import rank_networks, reward
+from effsearch.search.ranking import Ranked, rank_networks, reward
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Job, ProxyResult
 
@@ -18,26 +18,51 @@ def ended(job: Job, network: str, accuracy: float | None) -> Evaluation:
     return Evaluation(job=job, result=result)
 
 
-def accuracy_of(evaluation: Evaluation) -> float:
-    assert evaluation.result is not None
-    return evaluation.result.val_accuracy
+def rank(
+    evaluations: list[Evaluation], beliefs: dict[str, float], rungs: dict[str, int] | None = None
+) -> list[Ranked]:
+    def accuracy_of(evaluation: Evaluation) -> float:
+        assert evaluation.result is not None
+        return evaluation.result.val_accuracy
+
+    return rank_networks(
+        evaluations,
+        score=accuracy_of,
+        belief=beliefs.__getitem__,
+        rung=lambda network: (rungs or {}).get(network, 0),
+    )
 
 
-def test_more_seeds_come_first_and_then_the_better_mean(make_job: MakeJob) -> None:
+def test_more_seeds_come_first_and_then_the_better_belief(make_job: MakeJob) -> None:
     evaluations = [
         ended(make_job("once", seed=1), "a", 0.9),
-        ended(make_job("poor", seed=2), "b", 0.8),
+        ended(make_job("lucky", seed=2), "b", 0.8),
         ended(make_job("good", seed=3), "c", 0.5),
-        ended(make_job("poor", seed=4), "b", 0.1),
+        ended(make_job("lucky", seed=4), "b", 0.6),
         ended(make_job("good", seed=5), "c", 0.6),
         ended(make_job("failed", seed=6), "d", None),
         ended(make_job("good", seed=7), "c", None),
     ]
-    ranked = rank_networks(evaluations, score=accuracy_of)
-    assert [one.name for one in ranked] == ["good", "poor", "once"]
+    ranked = rank(evaluations, {"a": 0.9, "b": 0.4, "c": 0.5})
+    assert [one.name for one in ranked] == ["good", "lucky", "once"]
     assert (ranked[0].seeds, ranked[0].accuracies) == ((3, 5), (0.5, 0.6))
     assert ranked[0].mean_accuracy == ranked[0].mean_score == pytest.approx(0.55)
-    assert rank_networks([], score=accuracy_of) == []
+    assert [one.belief for one in ranked] == [0.5, 0.4, 0.9]
+
+
+def test_a_higher_rung_comes_before_more_seeds(make_job: MakeJob) -> None:
+    evaluations = [
+        ended(make_job("short", seed=1), "a", 0.9),
+        ended(make_job("short", seed=2), "a", 0.9),
+        ended(make_job("long", seed=3), "b", 0.5),
+    ]
+    ranked = rank(evaluations, {"a": 0.9, "b": 0.5}, {"a": 0, "b": 1})
+    assert [(one.name, one.rung) for one in ranked] == [("long", 1), ("short", 0)]
+
+
+def test_nothing_trained_is_nothing_ranked(make_job: MakeJob) -> None:
+    assert rank([], {}) == []
+    assert rank([ended(make_job(), "a", None)], {}) == []
 
 
 def test_the_reward_is_mnasnets() -> None:

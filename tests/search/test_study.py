@@ -7,19 +7,26 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from effsearch.search.study import NETWORK_ATTRIBUTE, JournalStudy, distributions_of, finished_trial
+from effsearch.search.study import (
+    NETWORK_ATTRIBUTE,
+    JournalStudy,
+    distributions_of,
+    finished_trial,
+    memory_study,
+)
 from effsearch.space.search_space import SearchSpace
 
 
-def read(path: Path) -> list[optuna.trial.FrozenTrial]:
+def read(path: Path, study_name: str = "run") -> list[optuna.trial.FrozenTrial]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = JournalStorage(JournalFileBackend(str(path)))
-    return optuna.load_study(study_name="run", storage=storage).trials
+    return optuna.load_study(study_name=study_name, storage=storage).trials
 
 
 def trial(space: SearchSpace, index: int, *, value: float | None = 0.5) -> optuna.trial.FrozenTrial:
-    return finished_trial(space, space.labels_at((index,)), value=value, network=f"network-{index}")
+    values = None if value is None else (value,)
+    return finished_trial(space, space.labels_at((index,)), values=values, network=f"network-{index}")
 
 
 def test_every_dimension_is_a_categorical_choice_by_its_name(widths: SearchSpace) -> None:
@@ -54,6 +61,36 @@ def test_a_network_is_written_once_over_all_resumes(widths: SearchSpace, tmp_pat
         for index in (0, 1, 0):
             study.add(trial(widths, index))
     assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1"]
+
+
+def test_many_trials_are_written_at_once_and_each_network_once(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    study = JournalStudy(path, study_name="run")
+    study.add(trial(widths, 1))
+    study.add_all(trial(widths, index) for index in (0, 1, 2, 0))
+    assert [one.user_attrs["network"] for one in read(path)] == ["network-1", "network-0", "network-2"]
+
+
+def test_two_studies_share_one_journal(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    for name, index in (("run", 0), ("screen", 1)):
+        JournalStudy(path, study_name=name).add(trial(widths, index))
+    assert [one.user_attrs["network"] for one in read(path, "run")] == ["network-0"]
+    assert [one.user_attrs["network"] for one in read(path, "screen")] == ["network-1"]
+
+
+def test_two_objectives_are_a_score_to_raise_and_a_cost_to_lower(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    labels = [widths.labels_at((index,)) for index in (0, 1, 2)]
+    trials = [
+        finished_trial(widths, labels[0], values=(0.5, 10.0), network="a"),
+        finished_trial(widths, labels[1], values=(0.6, 20.0), network="b"),
+        finished_trial(widths, labels[2], values=(0.6, 30.0), network="c"),
+    ]
+    JournalStudy(path, study_name="run", has_two_objectives=True).add_all(trials)
+    study = memory_study(optuna.samplers.RandomSampler(seed=0), has_two_objectives=True)
+    study.add_trials(read(path))
+    assert [one.user_attrs[NETWORK_ATTRIBUTE] for one in study.best_trials] == ["a", "b"]
 
 
 @pytest.mark.parametrize("num_torn", [1, 40])

@@ -1,6 +1,6 @@
 import pytest
 
-from effsearch.space.budget import Budget, parse_budget, short_count, show_excess
+from effsearch.space.budget import Budget, parse_budget, parse_budgets, short_count, show_excess
 from effsearch.space.cost import Cost
 from effsearch.space.errors import BudgetError
 
@@ -85,3 +85,50 @@ def test_an_excess_names_the_bounds_that_break() -> None:
     assert show_excess(cost, Budget(multiply_adds=300, parameters=2)).endswith(
         " and 20 parameters (allowed 2)"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "200M,400M,800M-FLOPs",
+        "800M-FLOPs, 200M-FLOPs, 0.4G-MACs",
+        "200M, 400M,.8G FLOPs",
+        "800M,400M,200M-madds",
+    ],
+)
+def test_several_budgets_come_ascending_in_the_last_ones_unit(text: str) -> None:
+    assert [budget.limits() for budget in parse_budgets(text)] == [
+        {"multiply_adds": millions * 10**6} for millions in (200, 400, 800)
+    ]
+
+
+def test_one_budget_is_a_list_of_one() -> None:
+    assert parse_budgets("400M-FLOPs") == (Budget(multiply_adds=400_000_000),)
+    assert parse_budgets(None, max_params="5M") == (Budget(parameters=5_000_000),)
+
+
+def test_further_bounds_hold_for_each_of_several_budgets() -> None:
+    assert parse_budgets("3M,5M-params", max_activations="7M") == (
+        Budget(parameters=3_000_000, activations=7_000_000),
+        Budget(parameters=5_000_000, activations=7_000_000),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("200M,400M", "cannot read the budget '200M': write it like 400M-FLOPs"),
+        ("200M,,400M-FLOPs", "cannot read the budget ''"),
+        ("200M,many-FLOPs", "cannot read the budget '200M'"),
+        ("200M-FLOPs,", "cannot read the budget ''"),
+        (
+            "200M,200M-FLOPs",
+            "--budget 200M,200M-FLOPs must be several bounds of one thing, such as 200M,400M-FLOPs",
+        ),
+        ("5M-params,400M-FLOPs", "must be several bounds of one thing"),
+        ("0M,400M-FLOPs", "a budget must be above zero"),
+    ],
+)
+def test_several_budgets_that_do_not_hold_are_refused(text: str, message: str) -> None:
+    with pytest.raises(BudgetError, match=message):
+        parse_budgets(text)

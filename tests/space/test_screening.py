@@ -5,7 +5,14 @@ from effsearch.space import screening
 from effsearch.space.budget import Budget, parse_budget
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import BudgetError
-from effsearch.space.screening import all_points, cheapest_point, draw_inside, sample_points, screen
+from effsearch.space.screening import (
+    all_points,
+    cheapest_point,
+    count_blocks,
+    draw_inside,
+    sample_points,
+    screen,
+)
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.shipped_spaces import load_shipped_space, shipped_space_names
 from effsearch.space.space_text import space_from_yaml
@@ -144,3 +151,15 @@ def test_a_space_without_choices_can_be_drawn_listed_and_costed() -> None:
         space, parse_budget("1G-FLOPs"), 4, resolution=32, num_classes=10, rng=np.random.default_rng(0)
     )
     assert points.shape == (4, 0)
+
+
+@pytest.mark.parametrize("name", spaces())
+def test_blocks_are_counted_at_once_as_one_by_one(name: str) -> None:
+    space = load(name)
+    points = sample_points(space, 60, rng=np.random.default_rng(4))
+    expected = [
+        sum(block.kind != "identity" for stage in spec.stages for block in stage.blocks)
+        for spec in (space.spec_at(point, resolution=32, num_classes=10) for point in points)
+    ]
+    assert count_blocks(space, points).tolist() == expected
+    assert len(set(expected)) > 1

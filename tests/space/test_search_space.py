@@ -131,3 +131,25 @@ def test_a_head_without_layers_is_found_whatever_its_activation() -> None:
     other = dataclasses.replace(spec, head=dataclasses.replace(spec.head, activation="gelu"))
     assert space.find_point(other) == (1,)
     assert isinstance(space, SearchSpace)
+
+
+def test_choices_that_are_numbers_lie_on_a_line_and_words_do_not() -> None:
+    space = space_from_yaml(
+        "schema_version: 1\nname: s\nstages: [{channels: [8, 16, 40], repeats: 1, se_ratio: [0, 0.25], "
+        "activation: [relu, swish]}]\n"
+    )
+    positions = dict(zip((one.name for one in space.dimensions), space.positions(), strict=True))
+    assert {name: None if line is None else line.tolist() for name, line in positions.items()} == {
+        "stage1.channels": [8.0, 16.0, 40.0],
+        "stage1.se_ratio": [0.0, 0.25],
+        "stage1.activation": None,
+    }
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_dimension_has_a_position_for_each_choice_or_none(name: str) -> None:
+    space = load_shipped_space(name)
+    for dimension, line in zip(space.dimensions, space.positions(), strict=True):
+        has_words = any(isinstance(label, str) for label in dimension.labels)
+        assert (line is None) == has_words
+        assert line is None or line.tolist() == list(dimension.labels)

@@ -12,8 +12,9 @@ from effsearch.results.plots.scales import format_multiply_adds
 from effsearch.results.run_files import FAMILY_FILE, LEDGER_FILE, REPORT_FILE, read_report, read_settings
 from effsearch.space.errors import RunError, UsageError
 
-# Scores on validation images at the target resolution; scaled networks and test scores are other quantities.
-RANKED_KINDS = frozenset({"trial", "confirm", "anchor"})
+# Scores of separate trainings at the target resolution, a rung's being a longer one. Screening scores, trainings that
+# check the proxy, scaled networks and test scores are other quantities.
+RANKED_KINDS = frozenset({"trial", "confirm", "anchor", "rung"})
 
 
 def collect_front(run_paths: Sequence[Path]) -> FrontPlot:

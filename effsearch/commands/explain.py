@@ -1,0 +1,297 @@
+"""effsearch explain: say which choices mattered in a run, where its budget binds, and what to widen."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands.inputs import read_space
+from effsearch.commands.recorder import SEARCH_KINDS
+from effsearch.commands.warm_start import space_hash
+from effsearch.results.atomic import write_text_atomic
+from effsearch.results.ledger import LedgerEntry, read_entries
+from effsearch.results.plots.importance import Bar, EffectMark, draw_importance
+from effsearch.results.plots.save import save_figure
+from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, read_settings
+from effsearch.search.advice import Advice, DimensionReport
+from effsearch.search.budget_price import BudgetUse, Price
+from effsearch.search.explain import HALF_WIDTH, Explanation, Training, explain_search
+from effsearch.search.fidelity import make_rungs
+from effsearch.search.problem import Problem
+from effsearch.search.ranking import reward
+from effsearch.search.surrogate import Interval
+from effsearch.space.budget import Budget, parse_budget
+from effsearch.space.errors import SpecError, UsageError
+from effsearch.space.outcome import Fidelity
+from effsearch.space.search_space import SearchSpace
+
+TABLE_FILE = "importance.csv"
+PLOT_FILE = "importance.png"
+_COLUMNS = ("what", "name", "other", "choice", "value", "low", "high", "best_probability")
+_NEEDED = ("space", "space_hash", "budget", "budget_limits", "resolution", "num_classes", "fidelity")
+_SHORT = {"multiply_adds": "FLOPs", "parameters": "params", "activations": "activations"}
+_ENDS = {"more": "largest", "less": "smallest", "budget": "largest"}
+
+
+def explain_run(run: Path, *, space: str | None = None) -> dict[str, Any]:
+    """Explain a baseline run, finished or not, and give the explanation as JSON values.
+
+    Writes `importance.csv` and `plots/importance.png` into the run; nothing else of it is touched, so a search may be
+    going on there.
+
+    Args:
+        run: Directory of the run.
+        space: File of the space that was searched, where it is none of the shipped ones.
+
+    Raises:
+        UsageError: There is no such run, its space is not at hand, or too few networks have a score.
+        RunError: The run cannot be read, or the files cannot be written.
+    """
+    stored = read_settings(run)
+    if stored.command != "baseline":
+        raise UsageError(f"{run} holds a {stored.command} run, and only a baseline run can be explained")
+    if missing := [name for name in _NEEDED if name not in stored.settings]:
+        raise UsageError(f"the settings of {run} do not say what was searched: no {', '.join(missing)}")
+    settings = stored.settings
+    problem = _problem_of(run, settings, space)
+    objective = settings.get("objective", "accuracy")
+    entries = [entry for entry in read_entries(run / LEDGER_FILE) if entry.kind in SEARCH_KINDS]
+    explanation = explain_search(problem, _trainings(entries, problem, settings))
+    table, plot = run / TABLE_FILE, run / PLOTS_FOLDER / PLOT_FILE
+    write_text_atomic(table, importance_table(explanation))
+    words = explanation_words(explanation)
+    figure = draw_importance(
+        [_bar(dimension) for dimension in explanation.dimensions],
+        score=objective,
+        note=words[0],
+    )
+    save_figure(figure, plot)
+    return {
+        "run": str(run),
+        "objective": objective,
+        "networks": explanation.num_networks,
+        "trainings": explanation.num_trainings,
+        "rungs": explanation.num_rungs,
+        "noise": explanation.noise,
+        "sure_dimensions": explanation.num_sure,
+        "dimensions": [_dimension_record(dimension) for dimension in explanation.dimensions],
+        "pairs": [dataclasses.asdict(pair) for pair in explanation.pairs],
+        "features": [dataclasses.asdict(feature) for feature in explanation.features],
+        "budgets": [_use_record(use) for use in explanation.budgets],
+        "advice": [
+            {**dataclasses.asdict(advice), "words": advice_words(advice, explanation)}
+            for advice in explanation.advice
+        ],
+        "words": words,
+        "table": str(table),
+        "plot": str(plot),
+    }
+
+
+def importance_table(explanation: Explanation) -> str:
+    """Give all that was learned as CSV, one number with its interval a line; effects in the score's units."""
+    rows: list[tuple[object, ...]] = []
+    for one in explanation.dimensions:
+        rows.append(("share", one.name, "", "", *_numbers(one.main), ""))
+        rows.append(("share_with_pairs", one.name, "", "", *_numbers(one.total), ""))
+    for pair in explanation.pairs:
+        rows.append(("pair_share", pair.one, pair.other, "", *_numbers(pair.share), ""))
+    for one in explanation.dimensions:
+        for choice in one.effects:
+            probability = f"{choice.best_probability:.4f}"
+            rows.append(("effect", one.name, "", choice.label, *_numbers(choice.effect), probability))
+    for use in explanation.budgets:
+        for name, share in use.shares.items():
+            rows.append(("budget_used", use.budget, _SHORT[name], "", f"{share:.6g}", "", "", ""))
+        for price in use.prices:
+            what = " and ".join(_SHORT[name] for name in price.bounds)
+            reach = HALF_WIDTH * price.deviation
+            gain = Interval(mean=price.gain, low=price.gain - reach, high=price.gain + reach)
+            rows.append(("gain", use.budget, what, f"+{price.extra_percent} %", *_numbers(gain), ""))
+    for advice in explanation.advice:
+        probability = f"{advice.probability:.4f}"
+        for label in advice.choices:
+            rows.append((f"advice: {advice.kind}", advice.dimension, "", label, "", "", "", probability))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+    return text.getvalue()
+
+
+def explanation_words(explanation: Explanation) -> list[str]:
+    """Say the main things in a few lines: how sure it all is, where the budget binds, what to change."""
+    num_sure, num_all = explanation.num_sure, len(explanation.dimensions)
+    seen = f"{explanation.num_networks} networks, {explanation.num_trainings} trainings"
+    if num_sure == 0:
+        first = f"{seen}: too few to say which dimension matters, all intervals are too wide; train more"
+    elif num_sure == num_all:
+        first = f"{seen}: sure what is best in each of the {num_all} dimensions"
+    else:
+        first = f"{seen}: sure that {num_sure} of {num_all} dimensions matter, not of the others"
+    lines = [first]
+    for use in explanation.budgets:
+        lines += use_words(use)
+    lines += [advice_words(advice, explanation) for advice in explanation.advice]
+    return lines
+
+
+def use_words(use: BudgetUse) -> list[str]:
+    """Say how a budget is used, and what a larger one is expected to bring."""
+    shares = ", ".join(f"{share:.0%} of the {_SHORT[name]}" for name, share in use.shares.items())
+    if not use.num_best:
+        lines = [f"budget {use.budget}: no network inside it has a score"]
+    elif use.binding is None:
+        lines = [f"budget {use.budget}: the best {use.num_best} networks use {shares}; no bound binds"]
+    else:
+        binding = f"; {_SHORT[use.binding]} bind first" if len(use.shares) > 1 else ": it binds"
+        lines = [f"budget {use.budget}: the best {use.num_best} networks use {shares}{binding}"]
+    groups: dict[tuple[str, ...], list[Price]] = {}
+    for price in use.prices:
+        groups.setdefault(price.bounds, []).append(price)
+    for bounds, prices in groups.items():
+        extra = ", ".join(str(price.extra_percent) for price in prices)
+        what = " and ".join(_SHORT[name] for name in bounds)
+        gains = ", ".join(
+            f"{points_text(price.gain)} ±{100 * HALF_WIDTH * price.deviation:.1f}" for price in prices
+        )
+        is_sure = any(price.gain > HALF_WIDTH * price.deviation for price in prices)
+        verdict = "more pays" if is_sure else "not sure that more pays"
+        lines.append(f"budget {use.budget}: points expected of {extra} % more {what}: {gains}; {verdict}")
+    return lines
+
+
+def advice_words(advice: Advice, explanation: Explanation) -> str:
+    """Say one piece of advice in a line."""
+    inside = ""
+    if len(explanation.budgets) > 1:
+        inside = f" inside {explanation.budgets[advice.budget_index].budget}"
+    taking = f"{advice.num_taking} of the {advice.num_liked} networks that the model likes best{inside}"
+    if advice.kind == "drop":
+        choices = " and ".join(map(str, advice.choices))
+        return (
+            f"{advice.dimension}: {choices} best with probability {_short(advice.probability)}, and taken by none of "
+            f"the {advice.num_liked} networks that the model likes best: may be dropped"
+        )
+    start = (
+        f"{advice.dimension}: the {_ENDS[advice.kind]} choice ({advice.choices[0]}) is best with probability "
+        f"{_short(advice.probability)}"
+    )
+    if advice.kind == "budget":
+        return f"{start}, but only {taking} take it: the budget holds it back, not the space"
+    return f"{start}, and {taking} take it: allow {advice.kind}"
+
+
+def points_text(score: float) -> str:
+    """Write a difference of scores in points, with its sign: +0.4."""
+    return f"{round(100 * score, 1) + 0.0:+.1f}"
+
+
+def _problem_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> Problem:
+    rungs = make_rungs(
+        Fidelity(**settings["fidelity"]),
+        num_rungs=settings.get("num_rungs", 1),
+        reduction=settings.get("reduction", 2),
+    )
+    return Problem(
+        space=_space_of(run, settings, space_file),
+        budgets=_budgets_of(settings),
+        resolution=settings["resolution"],
+        num_classes=settings["num_classes"],
+        rungs=rungs,
+    )
+
+
+def _trainings(
+    entries: Sequence[LedgerEntry], problem: Problem, settings: Mapping[str, Any]
+) -> list[Training]:
+    """Give the scores of the space's own networks; their specs are not read, which would take seconds."""
+    found = []
+    for entry in entries:
+        values: dict[str, Any] = dict(entry.fidelity)
+        fidelity = Fidelity(**values)
+        if entry.val_accuracy is None or not entry.point or fidelity not in problem.rungs:
+            continue
+        score = entry.val_accuracy
+        if settings.get("objective") == "reward":
+            score = reward(
+                score,
+                multiply_adds=entry.multiply_adds,
+                target=problem.budget.multiply_adds,
+                exponent=settings["reward_exponent"],
+            )
+        found.append(Training(choices=entry.point, score=score, rung=problem.rungs.index(fidelity)))
+    return found
+
+
+def _space_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> SearchSpace:
+    name = space_file or settings["space"]
+    try:
+        space = read_space(name)
+    except SpecError:
+        if space_file is not None:
+            raise
+        space = None
+    if space is not None and space_hash(space) == settings["space_hash"]:
+        return space
+    if space_file is not None:
+        raise UsageError(f"{space_file} is not the space that {run} searched, which is {settings['space']}")
+    raise UsageError(
+        f"{run} searched {settings['space']}, which is no space of this effsearch: give its file with --space"
+    )
+
+
+def _budgets_of(settings: Mapping[str, Any]) -> tuple[Budget, ...]:
+    """Give the budgets of a run: the widest exactly, others to the four digits that their text has."""
+    widest = Budget(**settings["budget_limits"])
+    budgets = []
+    for text in settings["budget"].split("; ")[:-1]:
+        first = parse_budget(text.split(", ")[0]).limits()  # only the first bound differs between budgets
+        budgets.append(dataclasses.replace(widest, **first))
+    return (*budgets, widest)
+
+
+def _dimension_record(dimension: DimensionReport) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(dimension),
+        "best_choice": dimension.best.label,
+        "certainty": dimension.certainty,
+        "is_sure": dimension.is_sure,
+    }
+
+
+def _use_record(use: BudgetUse) -> dict[str, Any]:
+    return {
+        "budget": str(use.budget),
+        "best_networks": use.num_best,
+        "shares": use.shares,
+        "binding": use.binding,
+        "prices": [dataclasses.asdict(price) for price in use.prices],
+    }
+
+
+def _bar(dimension: DimensionReport) -> Bar:
+    return Bar(
+        name=dimension.name,
+        alone=dimension.main.mean,
+        share=dimension.total.mean,
+        low=dimension.total.low,
+        high=dimension.total.high,
+        effects=tuple(
+            EffectMark(
+                choice=str(one.label), effect=one.effect.mean, low=one.effect.low, high=one.effect.high
+            )
+            for one in dimension.effects
+        ),
+    )
+
+
+def _numbers(interval: Interval) -> list[str]:
+    return [f"{number:.6g}" for number in (interval.mean, interval.low, interval.high)]
+
+
+def _short(probability: float) -> str:
+    """Write a probability as .93; one that the draws never left is above .99."""
+    if probability >= 0.995:
+        return "above .99"
+    return "below .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
