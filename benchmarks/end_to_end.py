@@ -51,7 +51,7 @@ def run_search(budget: float, minutes: float, seed: int, folder: Path, extra: Se
     """Run the command, look its winner up in the table, and append what came out."""
     run = folder / f"b{budget:g}-m{minutes:g}-s{seed}"
     command = [
-        str(Path(sys.executable).with_name("effsearch")),
+        *(sys.executable, "-m", "effsearch.cli"),
         *("baseline", "--space", "nas-bench-macro", "--budget", f"{budget:g}M-FLOPs"),
         *("--data", str(shared_data() / "cifar10-images.tar.xz"), "--minutes", f"{minutes:g}"),
         *("--seed", str(seed), "--run", str(run), "--no-anchors", "--json", *extra),

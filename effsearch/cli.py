@@ -365,9 +365,9 @@ def plot(
 ) -> None:
     """Draw accuracy against FLOPs, with the Pareto front and the scaled family."""
     from effsearch.commands.plot import run_plot
+    from effsearch.commands.tables import print_plot
 
-    report = run_plot(runs or [], out=out, runs_root=RUNS_ROOT)
-    _print(report, as_json, lambda report: print(report["out"]))
+    _print(run_plot(runs or [], out=out, runs_root=RUNS_ROOT), as_json, print_plot)
 
 
 @app.command(

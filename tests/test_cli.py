@@ -15,7 +15,7 @@ from PIL import Image
 from effsearch import cli
 
 TINY = ["--images", "64", "--epochs", "1", "--proxy-resolution", "16", "--proxy-width", "0.25"]
-TINY += ["--workers", "1", "--finalists", "1", "--seeds", "2"]
+TINY += ["--workers", "1", "--finalists", "1", "--seeds", "2", "--screen", "off"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,9 @@ def importance_table(explanation: Explanation) -> str:
     for one in explanation.dimensions:
         rows.append(("share", one.name, "", "", *_numbers(one.main), ""))
         rows.append(("share_with_pairs", one.name, "", "", *_numbers(one.total), ""))
-    for pair in explanation.pairs:
-        rows.append(("pair_share", pair.one, pair.other, "", *_numbers(pair.share), ""))
+    rows += [
+        ("pair_share", pair.one, pair.other, "", *_numbers(pair.share), "") for pair in explanation.pairs
+    ]
     for one in explanation.dimensions:
         for choice in one.effects:
             probability = f"{choice.best_probability:.4f}"
@@ -112,8 +113,8 @@ def importance_table(explanation: Explanation) -> str:
             rows.append(("gain", use.budget, what, f"+{price.extra_percent} %", *_numbers(gain), ""))
     for advice in explanation.advice:
         probability = f"{advice.probability:.4f}"
-        for label in advice.choices:
-            rows.append((f"advice: {advice.kind}", advice.dimension, "", label, "", "", "", probability))
+        what, dimension = f"advice: {advice.kind}", advice.dimension
+        rows += [(what, dimension, "", label, "", "", "", probability) for label in advice.choices]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
     return text.getvalue()
@@ -128,7 +129,7 @@ def explanation_words(explanation: Explanation) -> list[str]:
     elif num_sure == num_all:
         first = f"{seen}: sure what is best in each of the {num_all} dimensions"
     else:
-        first = f"{seen}: sure that {num_sure} of {num_all} dimensions matter, not of the others"
+        first = f"{seen}: sure what is best in {num_sure} of {num_all} dimensions, intervals too wide in the others"
     lines = [first]
     for use in explanation.budgets:
         lines += use_words(use)

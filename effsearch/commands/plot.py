@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from effsearch.results.certificate import words_of_run
 from effsearch.results.newest import newest_run
 from effsearch.results.pareto import hypervolume
 from effsearch.results.plots.collect import collect_front
@@ -19,7 +20,8 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
 
     Returns:
         JSON values: the file's path, and each run's front with its hypervolume, the area below it (share of
-        correct images times multiply-adds) up to the budget, or to its dearest network where there is none.
+        correct images times multiply-adds) up to the budget, or to its dearest network where there is none, and
+        what its certificate says.
 
     Raises:
         EffsearchError: There is nothing to draw, or the file cannot be written.
@@ -34,7 +36,12 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
     plot = collect_front(runs)
     path = out or runs[0] / "plots" / "front.png"
     save_figure(draw_front(plot), path)
-    return {"out": str(path), "runs": [_describe(series) for series in plot.series]}
+    certificates = {(run.name or run.resolve().name): words_of_run(run) for run in runs}
+    described = [_describe(series) for series in plot.series]
+    return {
+        "out": str(path),
+        "runs": [{**one, "certificate": certificates.get(one["name"])} for one in described],
+    }
 
 
 def _describe(series: FrontSeries) -> dict[str, Any]:

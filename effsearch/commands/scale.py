@@ -11,6 +11,7 @@ from typing import Any
 from effsearch.commands.inputs import Base, read_base
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.atomic import write_text_atomic
+from effsearch.results.certificate import words_of_run
 from effsearch.results.json_files import write_json
 from effsearch.results.run_files import read_settings
 from effsearch.space.coefficients import (
@@ -80,6 +81,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
             "gamma": coefficients.gamma,
         },
         "rule": "strict",
+        "certificate": None if base.run is None else words_of_run(base.run),
         "family": [_write_member(member, base.name, out) for member in members],
         **searched,
     }

@@ -78,6 +78,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     climbed = f", {report['promoted']} of them longer" if report["promoted"] else ""
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     say(f"best network: {report['best']['spec_path']}")
+    if report["certificate"]:
+        say(report["certificate"])
 
 
 def print_plan(plan: Mapping[str, Any]) -> None:
@@ -226,10 +228,20 @@ def print_family(report: Mapping[str, Any]) -> None:
     )
     print_table(title, columns, rows)
     say(f"family: {Path(report['family'][0]['spec_path']).parent}")
+    if report["certificate"]:
+        say(f"the base's run: {report['certificate']}")
     if any(is_far_from_nominal(member) for member in report["family"]):
         say(
             "built networks cost over 10 % off the formula: repeats round up and channels go to multiples of 8"
         )
+
+
+def print_plot(report: Mapping[str, Any]) -> None:
+    """Print where the picture is, and how far the proxies behind it can be trusted."""
+    say(report["out"])
+    for run in report["runs"]:
+        if run["certificate"]:
+            say(f"{run['name']}: {run['certificate']}")
 
 
 def print_profile(profile: Mapping[str, Any]) -> None:

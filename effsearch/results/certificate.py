@@ -153,6 +153,12 @@ def certificate_words(certificate: Certificate) -> str:
     )
 
 
+def words_of_run(run: Path) -> str | None:
+    """Say in one line how far a run's proxy can be trusted, None where nobody has validated it."""
+    certificate = read_certificate(run)
+    return None if certificate is None else certificate_words(certificate)
+
+
 def interval_words(interval: Interval) -> str:
     """Write a correlation and its interval as ".31 (.02 to .55)"."""
     return f"{_short(interval.value)} ({_short(interval.low)} to {_short(interval.high)})"

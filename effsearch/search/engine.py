@@ -153,8 +153,14 @@ class ThompsonEngine:
             self._num_fitted = self.num_told
         return self._surrogate
 
+    def representatives(self, points: IntArray) -> IntArray:
+        """Give for each point the one that the model knows its form by."""
+        found = [self._candidates.representative(point) for point in points.tolist()]
+        return np.asarray(found, dtype=np.int64).reshape(points.shape)
+
     def posterior(self, points: IntArray) -> tuple[FloatArray, FloatArray]:
         """Give mean and deviation of the noise-free score at the top rung."""
+        points = self.representatives(points)
         return self.surrogate().predict(points, self._feature_array(points))
 
     def mean(self, points: IntArray) -> FloatArray:
@@ -202,12 +208,11 @@ class ThompsonEngine:
             )
         if not len(points):
             return None
-        if acquire is None:
-            points = points[np.argsort(-expected(points), kind="stable")[:SHORTLIST]]
-            worth = self._expected_rise(model, points, budget)
-        else:
-            worth = acquire(points)
-        return np.asarray(points[np.argmax(worth)])
+        known = points if candidates is None else self.representatives(points)
+        if acquire is not None:
+            return np.asarray(points[np.argmax(acquire(known))])
+        short = np.argsort(-expected(known), kind="stable")[:SHORTLIST]
+        return np.asarray(points[short[np.argmax(self._expected_rise(model, known[short], budget))]])
 
     def _expected_rise(self, model: Surrogate, points: IntArray, budget: float | None) -> FloatArray:
         """How much one noisy training of each point is expected to raise the best posterior mean."""

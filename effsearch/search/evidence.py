@@ -20,7 +20,7 @@ JITTER = 1e-6
 ORDER_SHARES = (0.5, 0.25)  # prior guess at the share of main effects and of pairs in the variance
 FEATURE_SHARE = 0.2  # of all features together
 NOISE_SHARE = 0.1
-OWN_SHARE = 0.05  # of what is a point's own: real, repeatable, and explained by no choice
+OWN_SHARE = 0.1  # of what is a point's own: real, but explained by no choice; only repeats tell it from noise
 DEVIATION_SHARE = 0.1  # of what a cheaper rung sees otherwise than the top one
 WIDTHS = {
     "relevance": 1.0,

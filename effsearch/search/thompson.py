@@ -339,7 +339,7 @@ class _Models:
 
     def _front_worth(self, points: IntArray) -> FloatArray:
         array = np.asarray([point for point, _ in self._seen_values], dtype=np.int64)
-        whole = array[(array >= 0).all(axis=1)]
+        whole = self.objectives[0].representatives(array[(array >= 0).all(axis=1)])
         values = np.asarray([values for _, values in self._seen_values])
         means = self._means()
         seen = np.stack([mean(whole) for mean in means], axis=1) if len(whole) else values

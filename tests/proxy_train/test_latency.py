@@ -53,8 +53,10 @@ def test_threads_are_given_back_after_a_failure_too(monkeypatch):
 
 
 def test_latency_is_the_median_of_the_timed_passes(monkeypatch):
-    """The clock says: two passes to warm up, then 1, 2, ... 7 seconds."""
-    ticks = iter(tick for index in range(9) for tick in (0.0, max(0.0, index - 1.0)))
+    """The clock is read once in each of two passes to warm up, then they take 5, 1, 7, 2, 6, 3 and 4 seconds."""
+    ticks = iter(
+        [0.0, 0.0, *(tick for seconds in (5.0, 1.0, 7.0, 2.0, 6.0, 3.0, 4.0) for tick in (0.0, seconds))]
+    )
     monkeypatch.setattr(latency.time, "perf_counter", lambda: next(ticks))
     assert measure_latency(make_spec()) == 4.0
 

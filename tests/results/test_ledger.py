@@ -39,6 +39,57 @@ def test_an_entry_is_one_write_and_one_sync(
     assert len(syncs) == 1
 
 
+def test_entries_computed_together_are_one_write_and_one_sync(
+    tmp_path: Path, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [make_entry(seed=seed, kind="screen", val_accuracy=None) for seed in range(5)]
+    writes, syncs = [], []
+    write, sync = os.write, os.fsync
+    with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda fd, data: (writes.append(data), write(fd, data))[1])
+            patch.setattr(os, "fsync", lambda fd: (syncs.append(fd), sync(fd))[1])
+            ledger.append_all(entries)
+            ledger.append_all([])
+        assert ledger.entries == tuple(entries)
+        assert ledger.find(entries[3].key) == entries[3]
+    assert writes[0] == "".join(map(to_line, entries)).encode()
+    assert b"".join(writes[1:]) == b""
+    assert len(syncs) == len(writes)
+    assert read_entries(tmp_path / "ledger.jsonl") == tuple(entries)
+
+
+def test_of_entries_together_all_are_written_or_none(
+    tmp_path: Path, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    write = os.write
+    entries = [make_entry(seed=seed) for seed in (2, 3, 4)]
+    with Ledger.open(path) as ledger:
+        ledger.append(make_entry(seed=1))
+        before = path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda fd, data: write(fd, data[: len(data) // 2]))
+            with pytest.raises(RunError, match=r"cannot write .*only \d+ of \d+ bytes were written"):
+                ledger.append_all(entries)
+        assert path.read_bytes() == before
+        assert len(ledger) == 1
+        assert ledger.find(entries[0].key) is None
+        ledger.append_all(entries)
+    assert len(read_entries(path)) == 4
+
+
+def test_a_key_twice_among_entries_together_is_a_bug(tmp_path: Path, make_entry: MakeEntry) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger.open(path) as ledger:
+        with pytest.raises(AssertionError, match="again is given twice"):
+            ledger.append_all([make_entry(), make_entry(name="again")])
+        ledger.append(make_entry())
+        with pytest.raises(AssertionError, match="again was scored already"):
+            ledger.append_all([make_entry(seed=1), make_entry(name="again")])
+    assert len(read_entries(path)) == 1
+
+
 def test_find_gives_the_success_or_else_the_latest_failure(tmp_path: Path, make_entry: MakeEntry) -> None:
     first, second, success = make_entry(failure="first"), make_entry(failure="second"), make_entry()
     with Ledger.open(tmp_path / "ledger.jsonl") as ledger:

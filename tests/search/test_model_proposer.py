@@ -104,9 +104,7 @@ def test_networks_marked_or_observed_are_never_proposed(
     assert proposer.propose(0) is None
 
 
-def test_the_model_uses_what_it_is_told(
-    macro: SearchSpace, make_problem: MakeProblem, job_of: JobOf
-) -> None:
+def test_the_model_uses_what_it_is_told(macro: SearchSpace, make_problem: MakeProblem, job_of: JobOf) -> None:
     """Told how many of eight blocks have a kernel of three, it soon proposes many of them."""
     proposer = make(make_problem(macro, "90M-FLOPs"), num_startup=6)
     shares = []

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from effsearch.results.supernet_files import SupernetFiles
+from effsearch.space.outcome import Fidelity
+from effsearch.space.supernet_work import SupernetPlan
+
+PLAN = SupernetPlan(
+    fidelity=Fidelity(num_images=8, num_epochs=1, resolution=8),
+    num_steps=9,
+    num_rounds=3,
+    num_replicas=2,
+    sharing="sliced",
+    seed=0,
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> SupernetFiles:
+    return SupernetFiles(tmp_path)
+
+
+def finish(files: SupernetFiles, round_index: int, replica: int) -> None:
+    files.path(round_index, replica).write_bytes(b"weights")
+
+
+def test_a_round_is_whole_when_every_replica_has_ended_it(files: SupernetFiles) -> None:
+    assert files.next_round(PLAN) == 0
+    finish(files, 0, 1)
+    assert files.next_round(PLAN) == 0
+    assert files.is_there(0, 1)
+    assert not files.is_there(0, 0)
+    finish(files, 0, 0)
+    assert files.next_round(PLAN) == 1
+
+
+def test_the_last_whole_round_counts_where_older_ones_are_gone(files: SupernetFiles) -> None:
+    finish(files, 1, 0)
+    finish(files, 1, 1)
+    finish(files, 2, 0)
+    assert files.next_round(PLAN) == 2
+    finish(files, 2, 1)
+    assert files.next_round(PLAN) == PLAN.num_rounds
+
+
+def test_a_file_still_being_written_does_not_count(files: SupernetFiles) -> None:
+    for replica in range(2):
+        path = files.path(0, replica)
+        path.with_name(f".{path.name}.part").write_bytes(b"half")
+    assert files.next_round(PLAN) == 0
+
+
+def test_every_round_and_replica_has_a_file_of_its_own(files: SupernetFiles) -> None:
+    paths = [path for index in range(3) for path in files.of_round(index, PLAN)]
+    assert len(set(paths)) == 6
+    assert {path.parent for path in paths} == {files.folder}
+    assert files.of_round(-1, PLAN) == ()
+
+
+def test_forgetting_a_round_leaves_the_others(files: SupernetFiles) -> None:
+    for index in range(2):
+        for replica in range(2):
+            finish(files, index, replica)
+    files.forget(0, PLAN)
+    files.forget(0, PLAN)  # nothing is there any more
+    files.forget(-1, PLAN)
+    assert sorted(files.folder.iterdir()) == sorted(files.of_round(1, PLAN))
