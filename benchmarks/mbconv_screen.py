@@ -5,8 +5,8 @@
     python benchmarks/mbconv_screen.py RUN --winner       # winner, B0 and the best random network, five seeds each
 
 Networks are trained by themselves for four times the run's proxy. The first part takes 40 screened networks from 90
-to 100 per cent of the budget, spread over the screening's ranking. The second compares the winner on test images with B0
-and with the best of the random networks at the same FLOPs, picked by one such training on validation images.
+to 100 per cent of the budget, spread over the screening's ranking. The second compares the winner on test images with
+B0 and with the best of the random networks at the same FLOPs, picked by one such training on validation images.
 """
 
 import argparse

@@ -9,7 +9,6 @@ computed again.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,12 @@ from macro_data import (
     sample_keys,
 )
 from proxy_rank import append_line, begin, unscored
-from recording import RESULTS
 
+from effsearch.commands.screening import stored_plan
 from effsearch.proxy_train.screen import SupernetWorker
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.worker import prepare_worker
+from effsearch.results.run_files import read_settings
 from effsearch.results.supernet_files import SupernetFiles
 from effsearch.search.pool import WorkerPool
 from effsearch.search.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
@@ -45,7 +45,7 @@ NUM_PATHS = 4_096
 def main() -> None:
     """Train, score, append."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, required=True, help="of each replica")
+    parser.add_argument("--steps", type=int, default=10_000, help="of each replica")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=0, help="default: one for each 400 steps")
     parser.add_argument("--paths", choices=sorted(PATHS), default="reach")
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", choices=("held_out", "tuning"), default="held_out")
     parser.add_argument("--networks", type=int, default=150, help="of each population")
+    parser.add_argument("--of-run", type=Path, help="take the supernet that a search has trained")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("runs/supernets"))
     options = parser.parse_args()
@@ -62,6 +63,7 @@ def main() -> None:
         f"{options.resolution}px-s{options.seed}"
     )
     images = load_cifar()
+    paths = [] if options.of_run else _paths(options.paths)
     plan = SupernetPlan(
         fidelity=Fidelity(num_images=len(images.train), num_epochs=1, resolution=options.resolution),
         num_steps=options.steps,
@@ -70,8 +72,13 @@ def main() -> None:
         sharing=options.sharing,
         seed=options.seed,
     )
+    files = SupernetFiles(options.folder / method)
+    if options.of_run:
+        stored = read_settings(options.of_run).settings
+        plan = stored_plan(stored["screen"]).supernet
+        files = SupernetFiles(options.of_run / "supernet")
+        method = f"supernet-run-{plan.num_steps}x{plan.num_replicas}-s{plan.seed}"
     begin(method, {"plan": str(plan), "settings": str(SupernetSettings()), "data": images.fingerprint})
-    seconds_file = RESULTS / "supernet_seconds.jsonl"
     populations = ("all", "band") if options.split == "held_out" else ("all",)
     samples = [sample_keys(options.split, population, options.networks) for population in populations]
     keys = unscored(method, [key for sample in samples for key in sample])
@@ -82,9 +89,7 @@ def main() -> None:
     )
 
     def note(round_index: int, result: RoundResult) -> None:
-        with seconds_file.open("a") as file:
-            record = {"method": method, "round": round_index, "core_seconds": round(result.core_seconds, 2)}
-            file.write(json.dumps(record) + "\n")
+        files.note(round_index, result)
         print(f"round {round_index + 1} of {plan.num_rounds}: loss {result.train_loss:.3f}", flush=True)
 
     def take(point: Point, score: ScreenScore | None) -> None:
@@ -105,11 +110,8 @@ def main() -> None:
         )
 
     try:
-        weights = train_supernet(
-            plan, _paths(options.paths), pool=pool, files=SupernetFiles(options.folder / method), notify=note
-        )
-        records = [json.loads(line) for line in seconds_file.read_text().splitlines()]
-        once = round(sum(one["core_seconds"] for one in records if one["method"] == method), 1)
+        weights = train_supernet(plan, paths, pool=pool, files=files, notify=note)
+        once = round(files.core_seconds(), 1)
         score_networks(plan, [point_of(key) for key in keys], weights, pool=pool, take=take)
     finally:
         pool.close()

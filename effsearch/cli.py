@@ -179,8 +179,11 @@ def baseline(
         float | None, typer.Option(help="Time for the supernet; default: a share of --minutes.")
     ] = None,
     rungs: Annotated[
-        int, typer.Option(min=1, max=5, help="Rungs of the ladder; the better networks train longer.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=1, max=5, help="Rungs of the ladder, the better networks train longer; default: by time."
+        ),
+    ] = None,
     reduction: Annotated[int, typer.Option(help="One network of so many climbs to the next rung.")] = 3,
     warm_start: Annotated[
         Path | None, typer.Option(help="An earlier run of the same space to learn from.")

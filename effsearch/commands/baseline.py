@@ -36,6 +36,7 @@ from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
     ENOUGH_TRAININGS,
     FidelityChoice,
+    default_num_rungs,
     make_rungs,
 )
 from effsearch.search.make_proposer import make_proposer
@@ -72,7 +73,7 @@ class BaselineOptions:
     has_anchors: bool
     screen: ScreenMode
     screen_minutes: float | None
-    num_rungs: int
+    num_rungs: int | None
     warm_start: Path | None
     num_workers: int | None
     run: Path | None
@@ -139,7 +140,12 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         num_workers=num_workers,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
-    rungs = make_rungs(choice.fidelity, num_rungs=options.num_rungs, reduction=search.reduction)
+    num_rungs = (
+        options.num_rungs
+        or proxy.stored_setting(options.run, "num_rungs")
+        or default_num_rungs(choice.num_trainings if search.minutes is not None else search.num_trials or 1)
+    )
+    rungs = make_rungs(choice.fidelity, num_rungs=num_rungs, reduction=search.reduction)
     problem = dataclasses.replace(problem, rungs=rungs)
     watcher.say(describe_screen(screen))
     _say_plan(choice, rungs, search, num_workers, watcher)
@@ -157,7 +163,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         "num_classes": num_classes,
         **dataclasses.asdict(search),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "num_rungs": options.num_rungs,
+        "num_rungs": num_rungs,
         "screen": None if screen is None else dataclasses.asdict(screen),
         "warm_start": None if options.warm_start is None else str(options.warm_start),
         "training": proxy.train_settings_record(),

@@ -26,6 +26,7 @@ from effsearch.search.guided import as_points, guided_points
 from effsearch.search.pool import WorkerPool
 from effsearch.search.problem import Problem
 from effsearch.search.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
+from effsearch.search.screen_prior import joined
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.errors import UsageError
@@ -38,8 +39,8 @@ from effsearch.space.supernet_work import RoundResult, ScreenScore, SupernetPlan
 
 ScreenMode = Literal["auto", "supernet", "zero-cost", "off"]
 
-SUPERNET_SHARE = 0.65  # of the asked time
-SCORING_SHARE = 0.15  # of the asked time
+SUPERNET_SHARE = 0.7  # of the asked time
+SCORING_SHARE = 0.12  # of the asked time
 LEAST_CORE_SECONDS = 240.0  # for a supernet; a younger one ranks no better than counting blocks
 ROUND_SECONDS = 45.0
 LEAST_MAP = 2  # pixels of the last map at the supernet's size
@@ -94,9 +95,7 @@ def plan_screen(
         most = "" if minutes is None else f" and below --minutes {minutes:g}"
         raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
     if stored is not None:
-        supernet = dict(stored["supernet"])
-        supernet["fidelity"] = Fidelity(**supernet["fidelity"])
-        return ScreenPlan(**{**stored, "supernet": SupernetPlan(**supernet)})
+        return stored_plan(stored)
     if mode == "off":
         return None
     if screen_minutes is None and minutes is not None:
@@ -125,6 +124,13 @@ def plan_screen(
         num_networks=NETWORKS_WITHOUT_TIME if minutes is None else MAX_NETWORKS,
         minutes=None if minutes is None else SCORING_SHARE * minutes,
     )
+
+
+def stored_plan(stored: Mapping[str, Any]) -> ScreenPlan:
+    """Give the plan that a run's settings hold."""
+    supernet = dict(stored["supernet"])
+    supernet["fidelity"] = Fidelity(**supernet["fidelity"])
+    return ScreenPlan(**{**stored, "supernet": SupernetPlan(**supernet)})
 
 
 def run_screen(
@@ -167,6 +173,11 @@ def run_screen(
         worker, num_workers=num_workers, prepare=prepare_worker
     )
     rng = np.random.default_rng(plan.supernet.seed)
+
+    def note(round_index: int, result: RoundResult) -> None:
+        files.note(round_index, result)
+        _show_round(plan, round_index, result, watcher)
+
     try:
         weights: tuple[Path, ...] = ()
         if plan.has_supernet:
@@ -175,7 +186,7 @@ def run_screen(
                 _draw_paths(problem, rng),
                 pool=pool,
                 files=files,
-                notify=lambda index, result: _show_round(plan, index, result, watcher),
+                notify=note,
             )
         started = time.monotonic()
 
@@ -273,7 +284,7 @@ def _points_to_score(
     def draw(num_points: int) -> IntArray:
         return _draw(problem, next(waves) % len(problem.budgets), num_points, rng)
 
-    guided = guided_points(problem.space, ScoreView(scores), draw=draw, is_new=is_new, rng=rng)
+    guided = guided_points(problem.space, lambda: joined(scores), draw=draw, is_new=is_new, rng=rng)
     first = [point for point in anchors if is_new(point)]
     yield from itertools.islice(itertools.chain(first, guided), num_points)
 
@@ -310,19 +321,3 @@ def describe_screen(plan: ScreenPlan | None) -> str:
     if plan.minutes is not None:
         text += f", then {minutes_text(plan.minutes * 60)} of scoring"
     return text
-
-
-class ScoreView(Mapping[Point, float]):
-    """Screening scores as one number each: minus the loss, or NASWOT where there is no supernet."""
-
-    def __init__(self, scores: Mapping[Point, ScreenScore]) -> None:
-        self._scores = scores
-
-    def __getitem__(self, point: Point) -> float:
-        return self._scores[point].value
-
-    def __iter__(self) -> Iterator[Point]:
-        return iter(self._scores)
-
-    def __len__(self) -> int:
-        return len(self._scores)

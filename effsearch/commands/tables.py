@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from effsearch.commands.explain import points_text
+from effsearch.commands.explain_words import points_text
 from effsearch.commands.scale import is_far_from_nominal
 from effsearch.space.budget import short_count
 

@@ -1,12 +1,16 @@
 """Where do the weights of a supernet lie, round by round?
 
-A round is whole when every replica's file is there: a file takes its name only when it is complete.
+A round is whole when every replica's file is there: a file takes its name only when it is complete. `rounds.jsonl`
+beside them says what each cost.
 """
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from effsearch.space.supernet_work import SupernetPlan
+from effsearch.results.atomic import write_error
+from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,25 @@ class SupernetFiles:
             if all(self.is_there(round_index, replica) for replica in range(plan.num_replicas)):
                 return round_index + 1
         return 0
+
+    def note(self, round_index: int, result: RoundResult) -> None:
+        """Append what one replica's round came to.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        path = self.folder / "rounds.jsonl"
+        try:
+            with path.open("a") as file:
+                file.write(json.dumps({"round": round_index, **dataclasses.asdict(result)}) + "\n")
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    def core_seconds(self) -> float:
+        """Give what all rounds so far have cost."""
+        path = self.folder / "rounds.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return float(sum(json.loads(line)["core_seconds"] for line in lines))
 
     def forget(self, round_index: int, plan: SupernetPlan) -> None:
         """Delete the files of a round that a later one has replaced."""

@@ -142,12 +142,20 @@ class _Search:
         self.first_jobs: dict[str, Job] = {}  # by network: its training at the first rung
         self.on_rung: list[dict[str, bool]] = [{} for _ in problem.rungs]  # network -> has ended with a score
         self.anchor_jobs: list[Job] = []
+        # What an earlier call has begun to confirm is confirmed to the end, whatever the fresh seeds came to.
+        self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
+        self.finalists: list[str] = []
 
     # History
 
     def take_history(self, history: Sequence[Evaluation]) -> None:
         self.time.learn(history)
         for evaluation in history:
+            self.is_confirming = evaluation.job.kind == "confirm"
+            if not self.is_confirming:
+                self.finalists = []
+            elif not self.finalists:
+                self.finalists = self.choose_finalists()
             self.remember(evaluation)
         self.num_handed_out = len(self.first_jobs)
         for anchor in self.problem.anchors:
@@ -182,7 +190,7 @@ class _Search:
     def next_job(self) -> Job | None:
         reserved = self.seconds_to_confirm()
         promotion = next_promotion(self.on_rung, score=self.belief, reduction=self.settings.reduction)
-        if promotion is not None:
+        if promotion is not None and not self.is_confirming:
             job = self.longer_job(*promotion)
             if not self.time.is_up(reserved_seconds=reserved, fidelity=job.fidelity):
                 self.on_rung[promotion[1]][job.network] = False
@@ -204,6 +212,7 @@ class _Search:
             self.stopped_by = "exhausted"
             return None
         self.num_handed_out += 1
+        self.is_confirming, self.finalists = False, []
         self.on_rung[0][new.network] = False
         return new
 
@@ -291,13 +300,8 @@ class _Search:
 
     def confirmation_jobs(self) -> Iterator[Job]:
         """Yield the trainings at the top rung that are still owed, one round of all networks after another."""
-        scored = [network for network, has_score in self.on_rung[0].items() if has_score]
-        by_belief = sorted(scored, key=self.belief, reverse=True)
-        chosen: list[str] = []
-        for budget in self.problem.budgets:
-            inside = [network for network in by_belief if budget.allows(self.first_jobs[network].cost)]
-            chosen += inside[: self.settings.num_finalists]
-        chosen += [network for network in by_belief if self.first_jobs[network].kind == "anchor"]
+        chosen = self.keep_confirmed(self.finalists or self.choose_finalists())
+        chosen += [network for network in self.by_belief() if self.first_jobs[network].kind == "anchor"]
         top = len(self.problem.rungs) - 1
         done = {
             (evaluation.job.network, evaluation.job.replicate)
@@ -307,6 +311,30 @@ class _Search:
         for replicate, network in itertools.product(range(self.settings.num_seeds), dict.fromkeys(chosen)):
             if (network, replicate) not in done:
                 yield self.longer_job(network, top, replicate)
+
+    def choose_finalists(self) -> list[str]:
+        """Give the networks of each budget that are believed to be best."""
+        chosen: list[str] = []
+        for budget in self.problem.budgets:
+            inside = [one for one in self.by_belief() if budget.allows(self.first_jobs[one].cost)]
+            chosen += inside[: self.settings.num_finalists]
+        return list(dict.fromkeys(chosen))
+
+    def keep_confirmed(self, chosen: list[str]) -> list[str]:
+        """Put what is being confirmed in the place of the last others: a model fitted anew may change its mind."""
+        last = itertools.takewhile(lambda one: one.job.kind == "confirm", reversed(self.evaluations))
+        confirmed = {one.job.network for one in last if self.first_jobs[one.job.network].kind != "anchor"}
+        before = {one.job.network for one in self.evaluations if one.job.kind == "confirm"}
+        missing = sorted(confirmed - set(chosen))
+        others = [network for network in chosen if network not in confirmed]
+        others.sort(key=lambda network: network not in before)
+        given_up = others[max(0, len(others) - len(missing)) :]
+        return [network for network in chosen if network not in given_up] + missing
+
+    def by_belief(self) -> list[str]:
+        """Give every scored network, best first."""
+        scored = [network for network, has_score in self.on_rung[0].items() if has_score]
+        return sorted(scored, key=self.belief, reverse=True)
 
     # Result
 

@@ -3,21 +3,22 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from effsearch.search.candidates import Candidates
+from effsearch.search.candidates import SMALL_SPACE, Candidates
 from effsearch.search.kernel import FloatArray, IntArray
 from effsearch.search.problem import Problem
 from effsearch.search.surrogate import Surrogate
 from effsearch.space.budget import Budget
-from effsearch.space.screening import Costs, count_blocks, screen
+from effsearch.space.screening import Costs, all_points, count_blocks, screen
 
 FEATURES = ("number of blocks", "log FLOPs", "log params")
 EXTRA_PERCENT = (10, 25, 50)
 BINDS_FROM = 0.9  # share of a bound, on average over the best networks
 NUM_BEST = 5  # trained networks that stand for the best
-NUM_LIKED = 50  # networks of a pool that the model likes best
+NUM_LIKED = 50  # networks of a pool that the model likes best, where that is no more than a tenth of them
 NUM_DRAWS = 2_000
 
 
@@ -62,28 +63,31 @@ def price_budget(
         trained: (num_networks, num_dimensions) the distinct points that have a score.
         rng: Source of the draws.
     """
-    best = _sorted(model, problem, trained[_count(problem, trained).inside(budget)])[:NUM_BEST]
+    best = _inside(problem, budget, _sorted(model, problem, trained))[:NUM_BEST]
     shares = _mean_shares(problem, budget, best)
     most = max(shares, key=lambda name: shares[name], default=None)
-    base = _pool(model, problem, budget, parents=best, rng=rng)
     names = tuple(budget.limits())
     groups = [names, *((name,) for name in names)] if len(names) > 1 else [names]
+    looser = {
+        (bounds, percent): _loosened(budget, bounds, percent)
+        for bounds in groups
+        for percent in EXTRA_PERCENT
+    }
+    # One set of points for all budgets: what differs between them is then the budget, not the luck of a search.
+    found = _promising(model, problem, [budget, *looser.values()], parents=best, rng=rng)
+    inside = _inside(problem, budget, found)
     prices = []
-    for bounds in groups:
-        parents = base
-        for percent in EXTRA_PERCENT:
-            looser = _loosened(budget, bounds, percent)
-            # What was found inside the smaller budget starts the larger one, which so can never look worse.
-            parents = _pool(model, problem, looser, parents=parents, rng=rng)
-            gain, deviation = _difference(model, problem, base[0], parents[0], rng=rng)
-            prices.append(Price(bounds=bounds, extra_percent=percent, gain=gain, deviation=deviation))
+    for (bounds, percent), larger in looser.items():
+        top = _inside(problem, larger, found)[0]
+        gain, deviation = _difference(model, problem, inside[0], top, rng=rng)
+        prices.append(Price(bounds=bounds, extra_percent=percent, gain=gain, deviation=deviation))
     return BudgetUse(
         budget=budget,
         num_best=len(best),
         shares=shares,
         binding=most if most is not None and shares[most] >= BINDS_FROM else None,
         prices=tuple(prices),
-        liked=base[:NUM_LIKED],
+        liked=inside[: min(NUM_LIKED, -(-len(inside) // 10))],
     )
 
 
@@ -113,22 +117,39 @@ def _sorted(model: Surrogate, problem: Problem, points: IntArray) -> IntArray:
     return points[np.argsort(-_expected(model, problem, points), kind="stable")]
 
 
-def _pool(
-    model: Surrogate, problem: Problem, budget: Budget, *, parents: IntArray, rng: np.random.Generator
+def _inside(problem: Problem, budget: Budget, points: IntArray) -> IntArray:
+    return points[_count(problem, points).inside(budget)]
+
+
+def _shares(problem: Problem, budget: Budget, points: IntArray) -> FloatArray:
+    return _count(problem, points).shares(budget)
+
+
+def _promising(
+    model: Surrogate,
+    problem: Problem,
+    budgets: Sequence[Budget],
+    *,
+    parents: IntArray,
+    rng: np.random.Generator,
 ) -> IntArray:
-    """Give points inside a budget, the best expected first: all of a small space, else what a search finds."""
-    candidates = Candidates(
-        [len(dimension.labels) for dimension in problem.space.dimensions],
-        costs=lambda points: _count(problem, points).shares(budget),
-        canonical=None,
-        draw_inside=None,
-        rng=rng,
-    )
-    if candidates.is_small:
-        return _sorted(model, problem, candidates.every(1.0, set()))
-    return candidates.pool(
-        1.0, set(), guide=lambda points: _expected(model, problem, points), best=parents[:NUM_LIKED]
-    )
+    """Give points, the best expected first: all of a small space, else what a search finds inside each budget."""
+    if problem.space.size <= SMALL_SPACE:
+        return _sorted(model, problem, all_points(problem.space))
+    found = [parents]
+    for budget in budgets:
+        candidates = Candidates(
+            [len(dimension.labels) for dimension in problem.space.dimensions],
+            costs=partial(_shares, problem, budget),
+            canonical=None,
+            draw_inside=None,
+            rng=rng,
+        )
+        best = np.concatenate([points[:NUM_LIKED] for points in found])
+        found.append(
+            candidates.pool(1.0, set(), guide=lambda points: _expected(model, problem, points), best=best)
+        )
+    return _sorted(model, problem, np.unique(np.concatenate(found), axis=0))
 
 
 def _difference(

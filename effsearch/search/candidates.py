@@ -25,7 +25,8 @@ NUM_PULLS = 200  # steps towards cheaper choices before a draw is given up
 POOL = 512  # candidates kept of a large space
 NUM_PARENTS = 48
 NUM_CHILDREN = 384
-NUM_GENERATIONS = 6
+NUM_GENERATIONS = 4
+BANK_ASKS = 32  # for which one set of draws serves
 
 
 class Candidates:
@@ -56,7 +57,9 @@ class Candidates:
         self._keys: dict[tuple[int, ...], Hashable] = {}
         self._first: dict[Hashable, tuple[int, ...]] = {}
         self._whole: tuple[IntArray, FloatArray, dict[Hashable, int]] | None = None
-        self._elite = np.zeros((0, len(num_choices)), dtype=np.int64)
+        self._elites: dict[float | None, IntArray] = {}
+        self._banks: dict[float | None, IntArray] = {}
+        self._num_pools = 0
 
     @property
     def is_small(self) -> bool:
@@ -137,11 +140,10 @@ class Candidates:
             budget: Nothing dearer is given.
             taken: Forms that are not new.
             guide: Cheap estimate of the score.
-            best: Points that have done well, parents of others.
+            best: Points inside the budget that have done well, parents of others.
         """
-        draws = self._draws(budget)
-        parents = self.inside(np.concatenate([best, self._elite]), budget)
-        points = np.unique(np.concatenate([draws[: 2 * NUM_CHILDREN], parents]), axis=0)
+        elite = self._elites.get(budget, best[:0])
+        points = np.unique(np.concatenate([self._from_bank(budget), best, elite]), axis=0)
         values = guide(points)
         for _ in range(NUM_GENERATIONS):
             order = np.argsort(-values, kind="stable")[:POOL]
@@ -152,7 +154,7 @@ class Candidates:
             points = np.concatenate([points, children])
             values = np.concatenate([values, guide(children)])
         points = points[np.argsort(-values, kind="stable")]
-        self._elite = points[:NUM_PARENTS]
+        self._elites[budget] = points[:NUM_PARENTS]
         return self.new(points, taken, most=POOL)
 
     def _enumerated(self) -> tuple[IntArray, FloatArray, dict[Hashable, int]]:
@@ -166,6 +168,14 @@ class Candidates:
             rows = {self.key(point): row for row, point in enumerate(points.tolist())}
             self._whole = points, self.costs(points), rows
         return self._whole
+
+    def _from_bank(self, budget: float | None) -> IntArray:
+        """Some of the random points inside a budget that are drawn once for many asks: costs take time."""
+        if budget not in self._banks or self._num_pools % BANK_ASKS == 0:
+            self._banks[budget] = self._draws(budget)
+        self._num_pools += 1
+        bank = self._banks[budget]
+        return bank[self._rng.permutation(len(bank))[:NUM_CHILDREN]]
 
     def _draws(self, budget: float | None) -> IntArray:
         """Random points inside a budget; dear ones are pulled in by cheaper choices."""

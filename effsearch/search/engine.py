@@ -21,6 +21,7 @@ NUM_STARTUP = 6
 SPREAD_DRAWS = 64  # of which a start-up point is the one farthest from all others
 SHORTLIST = 512  # candidates by mean, of which deviations are worked out
 NUM_BEST = 24  # parents of new candidates
+NUM_TOLD = 256  # highest scores among which the best known point is looked for
 
 
 class ThompsonEngine:
@@ -65,6 +66,7 @@ class ThompsonEngine:
         self._values: list[float] = []
         self._rungs: list[int] = []
         self._rows: list[FloatArray] = []
+        self._costs: list[float] = []  # of the points, as far as they have been asked for
         self._taken: set[Hashable] = set()
         self._pending: dict[Hashable, tuple[int, ...]] = {}
         self._turn = 0
@@ -137,12 +139,11 @@ class ThompsonEngine:
 
     def repeat(self, *, budget_index: int = 0) -> tuple[int, ...] | None:
         """Give a point that was trained before and may be the best, to train it once more."""
-        seen = self._candidates.inside(self._whole_points(), self.budgets[budget_index])
+        seen = self._best_told(self.budgets[budget_index])
         if not len(seen):
             return None
         free = [index for index, point in enumerate(seen) if self._candidates.key(point) not in self._pending]
         seen = seen[free] if free else seen
-        seen = seen[np.argsort(-self.posterior(seen)[0], kind="stable")[:SHORTLIST]]
         draw = self.surrogate().sample(seen, self._feature_array(seen), rng=self._rng)[0]
         return tuple(int(choice) for choice in seen[np.argmax(draw)])
 
@@ -204,7 +205,7 @@ class ThompsonEngine:
             points = self._candidates.every(budget, self._taken)
         else:
             points = self._candidates.pool(
-                budget, self._taken, guide=guide or expected, best=self._best_points()
+                budget, self._taken, guide=guide or expected, best=self._best_told(budget)[:NUM_BEST]
             )
         if not len(points):
             return None
@@ -219,7 +220,7 @@ class ThompsonEngine:
         mean, deviation = model.predict(points, self._feature_array(points))
         noise = model.noise[-1]
         change = deviation**2 / np.sqrt(deviation**2 + noise**2) + 1e-9 * model.scaling.scale
-        seen = self._candidates.inside(self._whole_points(), budget)
+        seen = self._best_told(budget)
         known = float(model.mean(seen, self._feature_array(seen)).max()) if len(seen) else mean.max()
         gap = (mean - known) / change
         return np.asarray(change * (gap * ndtr(gap) + np.exp(-gap * gap / 2) / np.sqrt(2 * np.pi)))
@@ -261,15 +262,21 @@ class ThompsonEngine:
     def _allowed(self, points: IntArray, budget: float | None) -> IntArray:
         return self._candidates.new(self._candidates.inside(points, budget), self._taken)
 
-    def _whole_points(self) -> IntArray:
-        """Points that have been scored and miss no choice, each once."""
-        points = np.asarray(self._points, dtype=np.int64).reshape(-1, len(self._num_choices))
-        return np.unique(points[(points >= 0).all(axis=1)], axis=0)
-
-    def _best_points(self) -> IntArray:
-        order = np.argsort(-np.asarray(self._values), kind="stable")[: 2 * NUM_BEST]
-        points = np.asarray(self._points, dtype=np.int64)[order]
-        return np.unique(points[(points >= 0).all(axis=1)], axis=0)
+    def _best_told(self, budget: float | None) -> IntArray:
+        """The points of the highest scores, each once, inside a budget and without a missing choice."""
+        if len(self._costs) < len(self._points):
+            late = np.asarray(self._points[len(self._costs) :], dtype=np.int64)
+            whole = (late >= 0).all(axis=1)
+            costs = np.full(len(late), np.inf)
+            costs[whole] = self._candidates.costs(late[whole])
+            self._costs.extend(costs.tolist())
+        costs = np.asarray(self._costs)
+        allowed = np.flatnonzero(np.isfinite(costs) if budget is None else costs <= budget)
+        order = np.argsort(-np.asarray(self._values)[allowed], kind="stable")[:NUM_TOLD]
+        points = np.asarray([self._points[index] for index in allowed[order]], dtype=np.int64)
+        points = points.reshape(-1, len(self._num_choices))
+        _, first = np.unique(points, axis=0, return_index=True)
+        return points[np.sort(first)]
 
     def _feature_array(self, points: IntArray) -> FloatArray | None:
         if self._features is None:

@@ -107,7 +107,11 @@ def explain_search(problem: Problem, trainings: Sequence[Training], *, seed: int
         pairs=pairs,
         features=_judge_features(whole),
         budgets=budgets,
-        advice=give_advice(dimensions, [use.liked for use in budgets]),
+        advice=tuple(
+            advice
+            for advice in give_advice(dimensions, [use.liked for use in budgets])
+            if advice.kind != "budget" or budgets[advice.budget_index].binding is not None
+        ),
     )
 
 

@@ -15,7 +15,8 @@ from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
 ENOUGH_TRAININGS = 30
-ENOUGH_AFTER_SCREENING = 12  # they only choose among the few that a supernet likes best
+ENOUGH_AFTER_SCREENING = 6  # long ones, among the few that a supernet likes best: short ones mislead
+TRAININGS_OF_TWO_RUNGS, TRAININGS_OF_THREE_RUNGS = 20, 80
 LEAST_RESOLUTION = 16  # pixels, of a cheap rung
 
 
@@ -81,6 +82,11 @@ def make_fidelity(
         width=rung.width,
         num_removed_strides=num_removed,
     )
+
+
+def default_num_rungs(num_trainings: int) -> int:
+    """Give how many rungs so many trainings at the top one are worth: few are better spent at the top alone."""
+    return 1 + (num_trainings >= TRAININGS_OF_TWO_RUNGS) + (num_trainings >= TRAININGS_OF_THREE_RUNGS)
 
 
 def make_rungs(top: Fidelity, *, num_rungs: int, reduction: int) -> tuple[Fidelity, ...]:

@@ -22,7 +22,7 @@ MAX_EMPTY_WAVES = 5  # waves without a new network after which the space counts 
 
 def guided_points(
     space: SearchSpace,
-    scored: Mapping[Point, float],
+    scored: Callable[[], Mapping[Point, float]],
     *,
     draw: Callable[[int], IntArray],
     is_new: Callable[[Point], bool],
@@ -32,7 +32,7 @@ def guided_points(
 
     Args:
         space: Space of the points.
-        scored: Grows while the caller takes points; higher is better.
+        scored: Gives the scores so far, higher is better; there are more as the caller takes points.
         draw: Gives so many points inside the budget, (num_points, num_dimensions), with repeats.
         is_new: Tells whether a point's network is to be scored, and remembers it.
         rng: Decides between equals.
@@ -41,13 +41,13 @@ def guided_points(
     num_empty = 0
     while num_empty < MAX_EMPTY_WAVES:
         wave = [point for point in as_points(draw(WAVE)) if is_new(point)]
-        if len(scored) >= ENOUGH_TO_FIT:
-            model = _fit(space, scored, model)
+        known = scored()
+        if len(known) >= ENOUGH_TO_FIT:
+            model = _fit(space, known, model)
             candidates = np.unique(draw(NUM_CANDIDATES), axis=0)
             # A draw rather than the mean: what is uncertain gets its chance.
-            worth = model.mean(candidates) + 0.1 * rng.standard_normal(len(candidates)) * np.std(
-                list(scored.values())
-            )
+            spread = float(np.std(list(known.values())))
+            worth = model.mean(candidates) + 0.1 * spread * rng.standard_normal(len(candidates))
             for point in as_points(candidates[np.argsort(-worth)]):
                 if len(wave) >= 2 * WAVE:
                     break

@@ -27,6 +27,6 @@ def next_promotion(
             (network for network, has_score in rungs[rung].items() if has_score), key=score, reverse=True
         )
         for network in ended[: len(ended) // reduction]:
-            if network not in rungs[rung + 1]:
+            if not any(network in above for above in rungs[rung + 1 :]):
                 return network, rung + 1
     return None

@@ -50,6 +50,7 @@ class ModelProposer:
     ) -> None:
         self.num_refused = 0
         self._num_proposed = 0
+        self._trained_errors: dict[Point, float] = {}  # of each network's last training
         self.has_prior = bool(screened)
         self._problem = problem
         self._space = problem.space
@@ -88,6 +89,8 @@ class ModelProposer:
         self._seen.add(job.network)
         if job.choices:
             self._tell(job, value, rung=self._first_rung + rung)
+            if value is not None:
+                self._trained_errors[self._space.point_of(job.choices)] = 1 - value
 
     def belief(self, job: Job) -> float | None:
         """Give the model's mean for a network; one that is no point of the space has none."""
@@ -145,7 +148,10 @@ class ModelProposer:
     def _expected(self, points: IntArray) -> FloatArray:
         if not self._engine.num_told:
             return self._offset(points)
-        return self._offset(points) + self._say_of_trainings() * self._engine.posterior(points)[0]
+        # The level of the scores stays, so that networks outside the space can be compared by their own mean.
+        level = float(self._engine.surrogate().scaling.centres[-1])
+        deviation = self._engine.posterior(points)[0] - level
+        return self._offset(points) + level + self._say_of_trainings() * deviation
 
     def _draw_worth(self, points: IntArray) -> FloatArray:
         """Draw a score for each of the likeliest points; the others come last."""
@@ -158,20 +164,26 @@ class ModelProposer:
         return worth
 
     def _say_of_trainings(self) -> float:
-        """Give how much of what separate trainings say beside the prior is believed, from `LEAST_SAY` to 1.
+        """Give how much of what separate trainings say beside the prior is believed, from 0 to 1.
 
-        Short trainings err as well: about their own ranking no more than about the screening's. They are believed
-        in full where there is no screening, or as far as they show it to mislead: as far as it is likely that they
-        follow it by less than `MISLEADING` of what was expected.
+        Short trainings mislead too: before a network has learned more by itself than it inherits, they rank by how
+        quickly networks start. So they count for nothing until they are ahead of the supernet's weights, and then as
+        far as they show the screening to mislead: as far as it is likely that they follow it by less than
+        `MISLEADING` of what was expected. Where nothing was inherited they are believed in full.
+
+        Source:
+            NAS-Bench-Macro at 60 M, 20 minutes: 35 networks trained for 3 core-seconds each had tau -.36 with the
+            truth, 22 of them trained for 9 had -.30, and the supernet that scored higher accuracies .66 and .58.
         """
         if self._prior is None:
             return 1.0
         mean, deviation = self._engine.surrogate().feature_weights()
         slope = self._prior.slope
-        doubt = float(
-            ndtr((MISLEADING * slope - slope - mean[SCREEN_FEATURE]) / (deviation[SCREEN_FEATURE] + 1e-12))
+        follows_too_little = (MISLEADING * slope - slope - mean[SCREEN_FEATURE]) / (
+            deviation[SCREEN_FEATURE] + 1e-12
         )
-        return LEAST_SAY + (1 - LEAST_SAY) * doubt
+        say = LEAST_SAY + (1 - LEAST_SAY) * float(ndtr(follows_too_little))
+        return say * self._prior.share_learned(self._trained_errors)
 
     def _offset(self, points: IntArray) -> FloatArray:
         return np.zeros(len(points)) if self._prior is None else self._prior.offset(points)

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from effsearch.results.supernet_files import SupernetFiles
+from effsearch.space.errors import RunError
 from effsearch.space.outcome import Fidelity
-from effsearch.space.supernet_work import SupernetPlan
+from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 PLAN = SupernetPlan(
     fidelity=Fidelity(num_images=8, num_epochs=1, resolution=8),
@@ -66,3 +67,17 @@ def test_forgetting_a_round_leaves_the_others(files: SupernetFiles) -> None:
     files.forget(0, PLAN)  # nothing is there any more
     files.forget(-1, PLAN)
     assert sorted(files.folder.iterdir()) == sorted(files.of_round(1, PLAN))
+
+
+def test_what_the_rounds_cost_adds_up_over_resumes(files: SupernetFiles) -> None:
+    assert files.core_seconds() == 0
+    for core_seconds in (0.5, 1.25):
+        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=core_seconds))
+    assert SupernetFiles(files.folder).core_seconds() == 1.75
+    assert files.next_round(PLAN) == 0  # a note is no weights
+
+
+def test_a_note_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    files = SupernetFiles(tmp_path / "missing")
+    with pytest.raises(RunError, match=r"cannot write .*rounds\.jsonl"):
+        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=1.0))

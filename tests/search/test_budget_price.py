@@ -96,7 +96,7 @@ def test_what_is_liked_lies_inside_the_budget_best_first(price: Price, space: Se
     use, _ = price(log_cost, multiply_adds=0.5)
     costs = screen(space, use.liked, resolution=32, num_classes=10)
     assert costs.inside(use.budget).all()
-    assert len(use.liked) == 50
+    assert 5 < len(use.liked) < 33  # a tenth of those inside, of 324 in all
     assert costs.multiply_adds[0] > 0.95 * use.budget.limits()["multiply_adds"]
 
 
@@ -105,3 +105,13 @@ def test_a_budget_without_a_trained_network_says_so(price: Price) -> None:
     assert len(points) > 8
     assert (use.num_best, use.shares, use.binding) == (0, {}, None)
     assert use.prices[-1].gain > 0
+
+
+def test_a_space_too_large_to_look_through_is_searched_to_the_same_prices(
+    price: Price, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, _ = price(log_cost, multiply_adds=0.5)
+    monkeypatch.setattr("effsearch.search.budget_price.SMALL_SPACE", 0)
+    searched, _ = price(log_cost, multiply_adds=0.5)
+    assert [one.gain for one in searched.prices] == pytest.approx([one.gain for one in exact.prices])
+    assert searched.liked[0].tolist() == exact.liked[0].tolist()

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -110,14 +111,26 @@ def test_a_cheap_rung_with_a_level_of_its_own_does_not_blur_the_effects(problem:
     assert effects == pytest.approx([-0.02, 0, 0.02], abs=0.003)
 
 
+def test_a_budget_that_binds_holds_back_good_choices_that_cost_too_much(problem: Problem) -> None:
+    def held_back(limit: int) -> set[str]:
+        limited = dataclasses.replace(problem, budgets=(Budget(multiply_adds=limit),))
+        explained = explain_search(
+            limited, trainings(problem.space, lambda point: 0.5 + 0.01 * sum(point), number=60)
+        )
+        return {advice.dimension for advice in explained.advice if advice.kind == "budget"}
+
+    assert held_back(250_000) >= {"stage1.repeats", "stage2.repeats"}  # a quarter of the space fits
+    assert held_back(10**9) == set()
+
+
 def test_each_budget_has_a_price(problem: Problem) -> None:
-    budgets = (Budget(multiply_adds=3_000_000), Budget(multiply_adds=10**9))
+    budgets = (Budget(multiply_adds=300_000), Budget(multiply_adds=10**9))
     several = Problem(
         space=problem.space, budgets=budgets, resolution=32, num_classes=10, rungs=problem.rungs
     )
     explained = explain_search(several, trainings(problem.space, repeats_count, number=20))
     assert tuple(use.budget for use in explained.budgets) == budgets
-    assert explained.budgets[0].prices[-1].gain >= 0
+    assert explained.budgets[0].prices[-1].gain > 0
     assert [price.gain for price in explained.budgets[1].prices] == [0, 0, 0]
 
 

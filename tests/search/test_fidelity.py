@@ -9,6 +9,7 @@ from effsearch.search.fidelity import (
     LEAST_RESOLUTION,
     Rung,
     choose_fidelity,
+    default_num_rungs,
     make_fidelity,
     make_rungs,
 )
@@ -22,7 +23,7 @@ B0 = load_preset("efficientnet-b0")
 
 def test_rungs_go_from_dear_to_cheap() -> None:
     def price(rung: Rung) -> float:
-        return rung.min_map**2 * rung.width**2 * rung.num_images * rung.num_epochs
+        return (rung.min_map * rung.resolution * rung.width) ** 2 * rung.num_images * rung.num_epochs
 
     prices = [price(rung) for rung in LADDER]
     assert prices == sorted(prices, reverse=True)
@@ -45,6 +46,15 @@ def test_a_given_map_replaces_the_rungs_own() -> None:
         RUNG, B0, resolution=32, num_train_images=50_000, has_fixed_strides=False, min_map=1
     )
     assert fidelity.num_removed_strides == 0
+
+
+@pytest.mark.parametrize(("resolution", "expected"), [(64, 32), (32, 16), (24, 16), (8, 8)])
+def test_a_share_of_the_resolution_leaves_sixteen_pixels_and_enlarges_nothing(
+    resolution: int, expected: int
+) -> None:
+    rung = Rung(min_map=1, resolution=0.5, num_images=8_000, num_epochs=4)
+    fidelity = make_fidelity(rung, B0, resolution=resolution, num_train_images=500, has_fixed_strides=True)
+    assert fidelity.resolution == expected
 
 
 def test_fixed_strides_stay() -> None:
@@ -113,6 +123,11 @@ TOPS = [
     Fidelity(num_images=8_000, num_epochs=4, resolution=64, width=0.5),
     Fidelity(num_images=5_000, num_epochs=1, resolution=16),
 ]
+
+
+@pytest.mark.parametrize(("num_trainings", "num_rungs"), [(0, 1), (19, 1), (20, 2), (79, 2), (80, 3)])
+def test_few_trainings_are_spent_at_the_top_alone(num_trainings: int, num_rungs: int) -> None:
+    assert default_num_rungs(num_trainings) == num_rungs
 
 
 def test_one_rung_is_the_top_alone() -> None:

@@ -28,7 +28,7 @@ def start(space: SearchSpace, scored: dict[Point, float], seed: int = 0) -> Iter
     rng = np.random.default_rng(seed)
     return guided_points(
         space,
-        scored,
+        lambda: scored,
         draw=lambda number: sample_points(space, number, rng=rng),
         is_new=first_time(),
         rng=rng,

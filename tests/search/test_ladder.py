@@ -45,5 +45,10 @@ def test_the_highest_rung_is_served_first() -> None:
     assert promote(ended("abcdef"), ended("bcd"), ended("b")) == ("a", 1)
 
 
+def test_a_network_that_skipped_a_rung_does_not_go_back_to_it() -> None:
+    """Finalists are trained at the top however far they had come, and a resumed run finds them there."""
+    assert promote(ended("abc"), {}, ended("a")) is None
+
+
 def test_one_rung_has_nowhere_to_go() -> None:
     assert promote(ended("abcdef")) is None

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from effsearch.search.screen_prior import OWN_SHARE, SPREAD_WITHOUT_ACCURACY, TRUST, ScreenPrior
+from effsearch.search.screen_prior import (
+    AHEAD,
+    NASWOT_WEIGHT,
+    OWN_SHARE,
+    SPREAD_WITHOUT_ACCURACY,
+    TRUST,
+    ScreenPrior,
+    joined,
+)
 from effsearch.space.screening import sample_points
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore
@@ -16,6 +24,37 @@ def scored(loss: float | None, *, accuracy: float | None = None, naswot: float =
 
 def by_width(*losses: float) -> dict[Point, ScreenScore]:
     return {(index,): scored(loss) for index, loss in enumerate(losses)}
+
+
+def test_naswot_is_joined_to_the_supernets_score_at_its_weight() -> None:
+    scores = {(0,): scored(2.0, naswot=10.0), (1,): scored(1.0, naswot=10.0), (2,): scored(1.5, naswot=40.0)}
+    losses, naswot = np.array([2.0, 1.0, 1.5]), np.array([10.0, 10.0, 40.0])
+    both = -(losses - 1.5) / losses.std() + NASWOT_WEIGHT * (naswot - 20) / naswot.std()
+    assert list(joined(scores).values()) == pytest.approx((both / both.std()).tolist())
+
+
+def test_networks_without_a_supernets_score_are_ranked_by_naswot_alone() -> None:
+    scores = {(0,): scored(0.1, naswot=1.0), (1,): scored(None, naswot=3.0)}
+    assert joined(scores) == {(0,): -1.0, (1,): 1.0}
+    assert joined({}) == {}
+
+
+@pytest.mark.parametrize(("error", "share"), [(0.6, 0.0), (0.4, 0.0), (0.34, 0.5), (0.28, 1.0), (0.1, 1.0)])
+def test_trainings_count_as_far_as_they_are_ahead_of_what_was_inherited(
+    widths: SearchSpace, error: float, share: float
+) -> None:
+    """The supernet's weights get .4 wrong; at .28, which is `AHEAD` of that, a training counts in full."""
+    assert AHEAD == 0.7
+    scores = {(index,): scored(1.0 + index, accuracy=0.6) for index in range(3)}
+    prior = ScreenPrior(widths, scores)
+    assert prior.share_learned({(0,): error, (1,): error, (5,): 1.0}) == pytest.approx(share)
+
+
+def test_where_nothing_was_inherited_trainings_count_in_full(widths: SearchSpace) -> None:
+    by_naswot = ScreenPrior(widths, {(index,): scored(None, naswot=1.0 * index) for index in range(3)})
+    assert by_naswot.share_learned({(0,): 0.9}) == 1.0
+    by_loss = ScreenPrior(widths, {(index,): scored(1.0 + index, accuracy=0.6) for index in range(3)})
+    assert by_loss.share_learned({}) == by_loss.share_learned({(5,): 0.9}) == 1.0
 
 
 def test_few_scores_are_taken_as_they_are(widths: SearchSpace) -> None:

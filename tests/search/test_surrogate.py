@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from effsearch.search import surrogate as surrogate_module
+from effsearch.search import standardise
 from effsearch.search.surrogate import Surrogate, fit_surrogate
 
 NUM_CHOICES = [3, 3, 2, 4, 2]
@@ -153,8 +153,19 @@ def test_sizes_are_kept_until_there_are_many_more_scores() -> None:
     assert (soon.num_estimated, later.num_estimated) == (40, 80)
 
 
+def test_the_few_scores_of_the_top_rung_outlive_the_thinning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standardise, "MOST_ROWS", 40)
+    points = np.unique(draw(3000, seed=0), axis=0)
+    worst = points[np.argsort(truth(points))[:1]]
+    values = np.concatenate([truth(points), [3.0]])
+    rungs = np.append(np.zeros(len(points), dtype=np.int64), 1)
+    model = fit(np.concatenate([points, worst]), values, rungs=rungs)
+    assert model.seen.rungs.tolist().count(1) == 1
+    assert model.mean(worst)[0] == pytest.approx(3, abs=1)
+
+
 def test_very_many_scores_are_thinned_and_the_best_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surrogate_module, "MOST_ROWS", 60)
+    monkeypatch.setattr(standardise, "MOST_ROWS", 60)
     points = np.unique(draw(3000, seed=0), axis=0)
     values = truth(points)
     model = fit(points, values)
