@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from effsearch.search.engine import ThompsonEngine
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposal
+from effsearch.search.ranking import reward
 from effsearch.search.screen_prior import ScreenPrior
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -90,7 +91,7 @@ class ModelProposer:
         if job.choices:
             self._tell(job, value, rung=self._first_rung + rung)
             if value is not None:
-                self._trained_errors[self._space.point_of(job.choices)] = 1 - value
+                self._trained_errors[self._space.point_of(job.choices)] = 1 - self._accuracy(job, value)
 
     def belief(self, job: Job) -> float | None:
         """Give the model's mean for a network; one that is no point of the space has none."""
@@ -138,6 +139,18 @@ class ModelProposer:
         """Give any of the candidates: trainings of favourites alone could never show that a screening misleads."""
         points = (tuple(point) for point in self._rng.permutation(candidates).tolist())
         return next((point for point in points if self._network_at(point) not in self._seen), None)
+
+    def _accuracy(self, job: Job, value: float) -> float:
+        """Give the accuracy behind a value of the objective."""
+        if self._settings.objective == "accuracy":
+            return value
+        share = reward(
+            1.0,
+            multiply_adds=job.cost.multiply_adds,
+            target=self._problem.budget.multiply_adds,
+            exponent=self._settings.reward_exponent,
+        )
+        return value / share
 
     def _tell(self, job: Job, value: float | None, *, rung: int) -> None:
         point = self._space.point_of(job.choices)
