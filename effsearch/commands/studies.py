@@ -7,10 +7,10 @@ are in the run's journal file, and are brought up to date from the ledger.
 from collections.abc import Mapping
 
 from effsearch.results.run_dir import RunDir
-from effsearch.search.baseline import score_of
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.sampler_proposer import second_value
 from effsearch.search.study import JournalStudy, finished_trial
+from effsearch.search.trained import score_of
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point

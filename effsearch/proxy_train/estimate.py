@@ -17,7 +17,9 @@ FORWARD_SHARE = 1 / 3  # of a training step's time
 def estimate_seconds(
     spec: ModelSpec, fidelity: Fidelity, *, num_classes: int, num_val_images: int, batch_size: int
 ) -> float:
-    """Predict the seconds of one training on one CPU thread from a few timed steps on noise.
+    """Predict the seconds of one training on one CPU thread of its own from a few timed steps on noise.
+
+    The thread's own time is taken: what else runs at the moment would make the plan of a whole search hang on it.
 
     Args:
         spec: Network at the target; its proxy is timed.
@@ -38,10 +40,10 @@ def estimate_seconds(
     torch.set_num_threads(1)
     try:
         for _ in range(NUM_TIMED_STEPS):
-            started = time.perf_counter()
+            started = time.thread_time()
             model.zero_grad(set_to_none=True)
             cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's stub
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.thread_time() - started)
     finally:
         torch.set_num_threads(num_threads)
     num_steps = fidelity.num_images * fidelity.num_epochs / batch_size

@@ -7,16 +7,17 @@ in a second.
 """
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from effsearch.search.executor import Executor, drive
+from effsearch.search.finalists import choose_finalists, keep_confirmed, owed_trainings
 from effsearch.search.ladder import next_promotion
 from effsearch.search.problem import Phase, Problem, Progress, SearchSettings, StopReason
 from effsearch.search.proposer import Proposer
-from effsearch.search.ranking import Ranked, rank_networks, reward
+from effsearch.search.ranking import Ranked
 from effsearch.search.time_limit import TimeLimit
+from effsearch.search.trained import Trained
 from effsearch.space.anchors import Anchor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -85,20 +86,6 @@ def search_baseline(
     return search.result()
 
 
-def score_of(evaluation: Evaluation, problem: Problem, settings: SearchSettings) -> float:
-    """Give the objective of a training that came to a result."""
-    assert evaluation.result is not None
-    accuracy = evaluation.result.val_accuracy
-    if settings.objective == "accuracy":
-        return accuracy
-    return reward(
-        accuracy,
-        multiply_adds=evaluation.job.cost.multiply_adds,
-        target=problem.budget.multiply_adds,
-        exponent=settings.reward_exponent,
-    )
-
-
 def anchor_job(anchor: Anchor, problem: Problem, seed: int) -> Job:
     """Give the first training of a network known beforehand."""
     network = network_hash(anchor.spec)
@@ -135,14 +122,11 @@ class _Search:
         self.time = time
         self.record = record
         self.notify = notify
-        self.evaluations: list[Evaluation] = []
+        self.trained = Trained(problem, settings, proposer)
         self.stopped_by: StopReason = "trials"
         self.num_handed_out = 0
         self.num_failures_in_a_row = 0
-        self.first_jobs: dict[str, Job] = {}  # by network: its training at the first rung
-        self.on_rung: list[dict[str, bool]] = [{} for _ in problem.rungs]  # network -> has ended with a score
         self.anchor_jobs: list[Job] = []
-        # What an earlier call has begun to confirm is confirmed to the end, whatever the fresh seeds came to.
         self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
         self.finalists: list[str] = []
 
@@ -156,31 +140,14 @@ class _Search:
                 self.finalists = []
             elif not self.finalists:
                 self.finalists = self.choose_finalists()
-            self.remember(evaluation)
-        self.num_handed_out = len(self.first_jobs)
+            self.trained.remember(evaluation)
+        self.num_handed_out = len(self.trained.first_jobs)
         for anchor in self.problem.anchors:
             job = anchor_job(anchor, self.problem, self.settings.seed)
-            if job.network not in self.first_jobs:
-                self.first_jobs[job.network] = job
+            if job.network not in self.trained.first_jobs:
+                self.trained.first_jobs[job.network] = job
                 self.anchor_jobs.append(job)
                 self.proposer.mark_seen(job.network)
-
-    def remember(self, evaluation: Evaluation) -> None:
-        """Keep an ended training and show it to the sampler."""
-        self.evaluations.append(evaluation)
-        job, rung = evaluation.job, self.rung_of(evaluation.job)
-        if rung == 0 and job.replicate == 0:
-            self.first_jobs[job.network] = job
-        has_score = evaluation.result is not None
-        self.on_rung[rung][job.network] = has_score or self.on_rung[rung].get(job.network, False)
-        self.proposer.observe(job, self.score(evaluation) if has_score else None, rung=rung)
-
-    def rung_of(self, job: Job) -> int:
-        own = [
-            fidelity_for(job.spec, rung, target_resolution=self.problem.resolution)
-            for rung in self.problem.rungs
-        ]
-        return own.index(job.fidelity)
 
     # Trials
 
@@ -189,11 +156,13 @@ class _Search:
 
     def next_job(self) -> Job | None:
         reserved = self.seconds_to_confirm()
-        promotion = next_promotion(self.on_rung, score=self.belief, reduction=self.settings.reduction)
+        promotion = next_promotion(
+            self.trained.on_rung, score=self.trained.belief, reduction=self.settings.reduction
+        )
         if promotion is not None and not self.is_confirming:
             job = self.longer_job(*promotion)
             if not self.time.is_up(reserved_seconds=reserved, fidelity=job.fidelity):
-                self.on_rung[promotion[1]][job.network] = False
+                self.trained.on_rung[promotion[1]][job.network] = False
                 return job
         if self.stopped_by == "exhausted":  # other workers may still be training
             return None
@@ -213,7 +182,7 @@ class _Search:
             return None
         self.num_handed_out += 1
         self.is_confirming, self.finalists = False, []
-        self.on_rung[0][new.network] = False
+        self.trained.on_rung[0][new.network] = False
         return new
 
     def new_job(self) -> Job | None:
@@ -234,11 +203,11 @@ class _Search:
             seed=derive_seed(self.settings.seed, proposal.network, 0),
             choices=proposal.labels,
         )
-        self.first_jobs[job.network] = job
+        self.trained.first_jobs[job.network] = job
         return job
 
     def longer_job(self, network: str, rung: int, replicate: int = 0) -> Job:
-        first = self.first_jobs[network]
+        first = self.trained.first_jobs[network]
         return dataclasses.replace(
             first,
             kind="confirm" if replicate else "rung",
@@ -260,23 +229,8 @@ class _Search:
     def take(self, evaluation: Evaluation, phase: Phase) -> None:
         self.record(evaluation)
         self.time.learn([evaluation])
-        self.remember(evaluation)
+        self.trained.remember(evaluation)
         self.tell_watcher(phase, evaluation)
-
-    def score(self, evaluation: Evaluation) -> float:
-        return score_of(evaluation, self.problem, self.settings)
-
-    def belief(self, network: str) -> float:
-        """Give what a network is expected to score: the model's word, else its own mean at its highest rung."""
-        believed = self.proposer.belief(self.first_jobs[network])
-        if believed is not None:
-            return believed
-        own: dict[int, list[float]] = {}
-        for evaluation in self.evaluations:
-            if evaluation.job.network == network and evaluation.result is not None:
-                own.setdefault(self.rung_of(evaluation.job), []).append(self.score(evaluation))
-        highest = own[max(own)]
-        return sum(highest) / len(highest)
 
     # Confirmation
 
@@ -288,71 +242,27 @@ class _Search:
         )
 
     def run_confirmation(self) -> None:
-        if not any(evaluation.result for evaluation in self.evaluations):
-            failures = [evaluation.failure for evaluation in self.evaluations]
+        if not any(evaluation.result for evaluation in self.trained.evaluations):
+            failures = [evaluation.failure for evaluation in self.trained.evaluations]
             raise RunError(f"no training came to a score; the last failed with: {failures[-1]}")
-        jobs = self.confirmation_jobs()
+        finalists = keep_confirmed(self.trained, self.finalists or self.choose_finalists())
+        owed = owed_trainings(self.trained, finalists, self.settings.num_seeds)
+        top = len(self.problem.rungs) - 1
+        jobs = (self.longer_job(network, top, replicate) for network, replicate in owed)
 
         def propose() -> Job | None:
             return None if self.time.is_up(fidelity=self.problem.rungs[-1]) else next(jobs, None)
 
         drive(self.executor, propose=propose, take=lambda evaluation: self.take(evaluation, "confirm"))
 
-    def confirmation_jobs(self) -> Iterator[Job]:
-        """Yield the trainings at the top rung that are still owed, one round of all networks after another."""
-        chosen = self.keep_confirmed(self.finalists or self.choose_finalists())
-        chosen += [network for network in self.by_belief() if self.first_jobs[network].kind == "anchor"]
-        top = len(self.problem.rungs) - 1
-        done = {
-            (evaluation.job.network, evaluation.job.replicate)
-            for evaluation in self.evaluations
-            if self.rung_of(evaluation.job) == top
-        }
-        for replicate, network in itertools.product(range(self.settings.num_seeds), dict.fromkeys(chosen)):
-            if (network, replicate) not in done:
-                yield self.longer_job(network, top, replicate)
-
     def choose_finalists(self) -> list[str]:
-        """Give the networks of each budget that are believed to be best."""
-        chosen: list[str] = []
-        for budget in self.problem.budgets:
-            inside = [one for one in self.by_belief() if budget.allows(self.first_jobs[one].cost)]
-            chosen += inside[: self.settings.num_finalists]
-        return list(dict.fromkeys(chosen))
-
-    def keep_confirmed(self, chosen: list[str]) -> list[str]:
-        """Put what is being confirmed in the place of the last others: a model fitted anew may change its mind."""
-        last = itertools.takewhile(lambda one: one.job.kind == "confirm", reversed(self.evaluations))
-        confirmed = {one.job.network for one in last if self.first_jobs[one.job.network].kind != "anchor"}
-        before = {one.job.network for one in self.evaluations if one.job.kind == "confirm"}
-        missing = sorted(confirmed - set(chosen))
-        others = [network for network in chosen if network not in confirmed]
-        others.sort(key=lambda network: network not in before)
-        given_up = others[max(0, len(others) - len(missing)) :]
-        return [network for network in chosen if network not in given_up] + missing
-
-    def by_belief(self) -> list[str]:
-        """Give every scored network, best first."""
-        scored = [network for network, has_score in self.on_rung[0].items() if has_score]
-        return sorted(scored, key=self.belief, reverse=True)
+        return choose_finalists(self.trained, self.problem.budgets, self.settings.num_finalists)
 
     # Result
 
     def result(self) -> BaselineResult:
-        highest: dict[str, int] = {}
-        for evaluation in self.evaluations:
-            if evaluation.result is not None:
-                network, rung = evaluation.job.network, self.rung_of(evaluation.job)
-                highest[network] = max(highest.get(network, 0), rung)
-        at_highest = [
-            evaluation
-            for evaluation in self.evaluations
-            if evaluation.result is not None
-            and self.rung_of(evaluation.job) == highest[evaluation.job.network]
-        ]
-        ranked = rank_networks(
-            at_highest, score=self.score, belief=self.belief, rung=lambda network: highest[network]
-        )
+        ranked = self.trained.ranked()
+        evaluations = self.trained.evaluations
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
         best_rung, most_seeds = ranked[0].rung, len(ranked[0].seeds)
         finalists = [one for one in ranked if (one.rung, len(one.seeds)) == (best_rung, most_seeds)]
@@ -366,23 +276,23 @@ class _Search:
             anchors=tuple(one for one in ranked if one.network in anchor_networks),
             finalists=tuple(finalists)[: self.settings.num_finalists * len(self.problem.budgets)],
             ranked=tuple(ranked),
-            num_trials=len({one.job.network for one in self.evaluations}),
-            num_failed=sum(one.result is None for one in self.evaluations if one.job.replicate == 0),
-            num_promoted=sum(one.job.kind == "rung" for one in self.evaluations),
+            num_trials=len({one.job.network for one in evaluations}),
+            num_failed=sum(one.result is None for one in evaluations if one.job.replicate == 0),
+            num_promoted=sum(one.job.kind == "rung" for one in evaluations),
             stopped_by=self.stopped_by,
         )
 
     def tell_watcher(self, phase: Phase, evaluation: Evaluation) -> None:
-        scored = [one for one in self.evaluations if one.result]
+        scored = [one for one in self.trained.evaluations if one.result]
         self.notify(
             Progress(
                 phase=phase,
-                num_done=len({one.job.network for one in self.evaluations})
+                num_done=len({one.job.network for one in self.trained.evaluations})
                 if phase == "trials"
-                else sum(one.job.kind == "confirm" for one in self.evaluations),
-                num_failed=sum(one.result is None for one in self.evaluations),
+                else sum(one.job.kind == "confirm" for one in self.trained.evaluations),
+                num_failed=sum(one.result is None for one in self.trained.evaluations),
                 num_refused=self.proposer.num_refused,
-                best=max(scored, key=self.score, default=None),
+                best=max(scored, key=self.trained.score, default=None),
                 last=evaluation,
                 seconds=self.time.elapsed,
             )
