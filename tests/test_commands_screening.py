@@ -21,11 +21,12 @@ import torch
 from PIL import Image
 
 from effsearch import cli
-from effsearch.commands import proxy, screening
+from effsearch.commands import proxy, screen_plan, screening
 from effsearch.commands.baseline_report import front_rows, make_report
 from effsearch.commands.inputs import read_space
 from effsearch.commands.recorder import Recorder
-from effsearch.commands.screening import describe_screen, minutes_left, plan_screen, run_screen
+from effsearch.commands.screen_plan import describe_screen, minutes_left, plan_screen
+from effsearch.commands.screening import run_screen
 from effsearch.commands.studies import JOURNAL_FILE
 from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
@@ -135,11 +136,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("EFFSEARCH_CACHE", str(folder / "cache"))
         patch.setattr(screening, "WorkerPool", SerialPool)
-        patch.setattr(screening, "ROUND_SECONDS", 0.1)
+        patch.setattr(screen_plan, "ROUND_SECONDS", 0.1)
         patch.setattr(
             proxy, "ProcessExecutor", lambda evaluate, *, num_workers, prepare: SerialExecutor(evaluate)
         )
-        for module in (screening, proxy):
+        for module in (screen_plan, proxy):
             patch.setattr(module, "step_seconds", lambda *args, **kwargs: SECONDS_PER_STEP)
         yield folder
     torch.set_num_threads(num_threads)
@@ -258,8 +259,8 @@ def test_a_resumed_run_keeps_its_screening_and_counts_the_total(screened: Any, w
     before = entries_of("screened", "screen")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SerialPool, "before_each", staticmethod(is_scored_already))
-        patch.setattr(screening, "MAX_NETWORKS", 1)
-        patch.setattr(screening, "NETWORKS_WITHOUT_TIME", 1)
+        patch.setattr(screen_plan, "MAX_NETWORKS", 1)
+        patch.setattr(screen_plan, "NETWORKS_WITHOUT_TIME", 1)
         # The stored plan is what counts.
         command = COMMAND.replace("--screen-minutes 0.005", "--screen-minutes 7")
         report = effsearch(f"{command} --trials 8 --run screened").json
@@ -375,7 +376,7 @@ def make_problem() -> Problem:
     return Problem(space=SPACE, budgets=BUDGETS, resolution=16, num_classes=NUM_CLASSES, rungs=(fidelity,))
 
 
-def plan(images: ImageData, mode: Any, **changes: Any) -> screening.ScreenPlan | None:
+def plan(images: ImageData, mode: Any, **changes: Any) -> screen_plan.ScreenPlan | None:
     options: dict[str, Any] = {
         "minutes": None,
         "screen_minutes": None,
@@ -394,8 +395,8 @@ def test_nothing_is_planned_where_nothing_is_asked(images: ImageData) -> None:
 
 
 def test_auto_takes_a_supernet_only_where_the_time_makes_one_worth_it(images: ImageData) -> None:
-    core_minutes = screening.LEAST_CORE_SECONDS / 60
-    enough = core_minutes / screening.SUPERNET_SHARE / 2  # on two workers
+    core_minutes = screen_plan.LEAST_CORE_SECONDS / 60
+    enough = core_minutes / screen_plan.SUPERNET_SHARE / 2  # on two workers
     for minutes, has_supernet in ((1.01 * enough, True), (0.99 * enough, False)):
         found = plan(images, "auto", minutes=minutes)
         assert found is not None
@@ -408,14 +409,14 @@ def test_auto_takes_a_supernet_only_where_the_time_makes_one_worth_it(images: Im
 def test_steps_fill_the_time_of_the_supernet_and_rounds_share_them(images: ImageData) -> None:
     found = plan(images, "supernet", screen_minutes=2.0, minutes=10.0)
     assert found is not None
-    assert found.supernet.num_steps == int(120 / (screening.CAUTION * SECONDS_PER_STEP))
+    assert found.supernet.num_steps == int(120 / (screen_plan.CAUTION * SECONDS_PER_STEP))
     assert found.supernet.num_rounds == round(120 / 0.1)
     assert (found.supernet.num_replicas, found.supernet.seed) == (2, 5)
-    assert found.minutes == pytest.approx(10 * screening.SCORING_SHARE)
+    assert found.minutes == pytest.approx(10 * screen_plan.SCORING_SHARE)
 
 
 def test_the_time_that_is_left_is_what_screening_does_not_take(images: ImageData) -> None:
-    scoring, training = screening.SCORING_SHARE * 60, screening.SUPERNET_SHARE * 60
+    scoring, training = screen_plan.SCORING_SHARE * 60, screen_plan.SUPERNET_SHARE * 60
     supernet, zero_cost = plan(images, "supernet", minutes=60), plan(images, "zero-cost", minutes=60)
     assert minutes_left(supernet, 60, screen_minutes=None) == pytest.approx(60 - scoring - training)
     assert minutes_left(supernet, 60, screen_minutes=5) == pytest.approx(60 - scoring - 5)

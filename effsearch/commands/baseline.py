@@ -11,18 +11,14 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
+from effsearch.commands.baseline_plan import plan_report, say_plan
 from effsearch.commands.baseline_report import make_report
+from effsearch.commands.explain import explain_run
 from effsearch.commands.inputs import read_space
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
-from effsearch.commands.screening import (
-    ScreenMode,
-    ScreenPlan,
-    describe_screen,
-    minutes_left,
-    plan_screen,
-    run_screen,
-)
+from effsearch.commands.screen_plan import ScreenMode, ScreenPlan, describe_screen, minutes_left, plan_screen
+from effsearch.commands.screening import run_screen
 from effsearch.commands.studies import Studies
 from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher, minutes_text
@@ -45,8 +41,9 @@ from effsearch.search.ranking import reward
 from effsearch.search.time_limit import relative_cost
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets, short_count
+from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
-from effsearch.space.screening import draw_inside, sample_points, screen
+from effsearch.space.screening import draw_inside
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.spec import ModelSpec
 from effsearch.space.supernet_work import ScreenScore
@@ -54,7 +51,6 @@ from effsearch.space.supernet_work import ScreenScore
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers"})
 DEFAULT_RESOLUTION = 224
 NUM_TIMED_NETWORKS = 2  # beside the anchors, to predict the time of a training
-NUM_SURVEYED = 100_000  # candidates drawn to describe the space
 LEAST_MINUTES = 0.01  # for the trainings, where the screening took all the time
 
 
@@ -79,17 +75,6 @@ class BaselineOptions:
     run: Path | None
     runs_root: Path
     is_dry_run: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """What a space looks like from a budget, estimated from uniform draws."""
-
-    size: int
-    least_multiply_adds: int
-    median_multiply_adds: int
-    most_multiply_adds: int
-    share_inside: float
 
 
 def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
@@ -148,9 +133,9 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     rungs = make_rungs(choice.fidelity, num_rungs=num_rungs, reduction=search.reduction)
     problem = dataclasses.replace(problem, rungs=rungs)
     watcher.say(describe_screen(screen))
-    _say_plan(choice, rungs, search, num_workers, watcher)
+    say_plan(choice, rungs, search, num_workers, watcher)
     if options.is_dry_run:
-        return _plan_report(problem, choice, search, num_workers)
+        return plan_report(problem, choice, search, num_workers)
     settings = {
         "budget": "; ".join(map(str, budgets)),
         "budget_limits": budgets[-1].limits(),
@@ -180,22 +165,18 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
         result = _search(run, problem, search, screen, images, num_workers, choice, earlier, watcher)
         report = make_report(run, problem, search, result)
+        report["explanation"] = _explanation(run, options.space)
         run.write_result(report)
         save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
     return report
 
 
-def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> Survey:
-    """Draw many candidates and say what they cost."""
-    points = sample_points(space, NUM_SURVEYED, rng=np.random.default_rng(0))
-    costs = screen(space, points, resolution=resolution, num_classes=num_classes)
-    return Survey(
-        size=space.size,
-        least_multiply_adds=int(costs.multiply_adds.min()),
-        median_multiply_adds=int(np.median(costs.multiply_adds)),
-        most_multiply_adds=int(costs.multiply_adds.max()),
-        share_inside=float(costs.inside(budget).mean()),
-    )
+def _explanation(run: RunDir, space: str) -> list[str]:
+    """Say in a few lines which choices mattered; nothing where too few networks were trained."""
+    try:
+        return list(explain_run(run.path, space=space)["words"])
+    except UsageError:
+        return []
 
 
 def _draw_some(
@@ -319,61 +300,3 @@ def _show(progress: Progress, settings: SearchSettings, watcher: Watcher) -> Non
     else:
         total = settings.num_trials if progress.phase == "trials" else None
         watcher.show("search" if total else "confirm", progress.num_done, total, ", ".join(words))
-
-
-def _say_plan(
-    choice: FidelityChoice,
-    rungs: Sequence[Fidelity],
-    settings: SearchSettings,
-    num_workers: int,
-    watcher: Watcher,
-) -> None:
-    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
-    if len(rungs) > 1:
-        cheapest = proxy.describe_fidelity(rungs[0])
-        watcher.say(
-            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted"
-        )
-    if settings.minutes is not None:
-        text += (
-            f", and the time left for them on {num_workers} worker(s) buys about "
-            f"{choice.num_trainings} trainings"
-        )
-    watcher.say(text)
-    if choice.num_rungs_down and settings.minutes is not None:
-        watcher.say(
-            "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "
-            "better one"
-        )
-    if settings.minutes is not None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
-        watcher.say(
-            f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
-        )
-
-
-def _plan_report(
-    problem: Problem, choice: FidelityChoice, settings: SearchSettings, num_workers: int
-) -> dict[str, Any]:
-    survey = survey_space(
-        problem.space, problem.budget, resolution=problem.resolution, num_classes=problem.num_classes
-    )
-    return {
-        "space": problem.space.name,
-        "budget": "; ".join(map(str, problem.budgets)),
-        "resolution": problem.resolution,
-        "classes": problem.num_classes,
-        "size": survey.size,
-        "multiply_adds": {
-            "least": survey.least_multiply_adds,
-            "median": survey.median_multiply_adds,
-            "most": survey.most_multiply_adds,
-        },
-        "share_inside": survey.share_inside,
-        "proxy": dataclasses.asdict(choice.fidelity),
-        "rungs": [dataclasses.asdict(rung) for rung in problem.rungs],
-        "seconds_per_training": choice.seconds,
-        "minutes": settings.minutes,
-        "workers": num_workers,
-        "trainings": choice.num_trainings if settings.minutes is not None else settings.num_trials,
-        "anchors": [anchor.name for anchor in problem.anchors],
-    }

@@ -80,6 +80,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     say(f"best network: {report['best']['spec_path']}")
     if report["certificate"]:
         say(report["certificate"])
+    for line in report["explanation"]:
+        say(line)
 
 
 def print_plan(plan: Mapping[str, Any]) -> None:

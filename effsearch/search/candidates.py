@@ -164,10 +164,26 @@ class Candidates:
             points = (
                 np.stack(indices, axis=1).astype(np.int64) if len(indices) else np.zeros((1, 0), np.int64)
             )
-            points = self.new(points, set())
+            points = self.new(self._dear_first(points), set())
             rows = {self.key(point): row for row, point in enumerate(points.tolist())}
             self._whole = points, self.costs(points), rows
         return self._whole
+
+    def _dear_first(self, points: IntArray) -> IntArray:
+        """Order points so that among equivalent ones that with the dear choices first leads.
+
+        What a network leaves out is then left out at the end, however the choices are numbered; half of the regret
+        on NAS-Bench-Macro after 50 trainings hung on the model seeing one order only.
+        """
+        if self._canonical is None:
+            return points
+        ranks = []
+        for column, number in enumerate(self.num_choices):
+            rivals = np.zeros((number, len(self.num_choices)), dtype=np.int64)
+            rivals[:, column] = np.arange(number)
+            costs = self.costs(rivals) if self._costs is not None else np.arange(number)
+            ranks.append(np.argsort(np.argsort(costs, kind="stable"))[points[:, column]])
+        return points[np.lexsort(ranks[::-1])[::-1]]
 
     def _from_bank(self, budget: float | None) -> IntArray:
         """Some of the random points inside a budget that are drawn once for many asks: costs take time."""
