@@ -380,6 +380,7 @@ def plan(images: ImageData, mode: Any, **changes: Any) -> screen_plan.ScreenPlan
     options: dict[str, Any] = {
         "minutes": None,
         "screen_minutes": None,
+        "num_trials": None,
         "num_workers": 2,
         "seed": 5,
         "stored": None,
@@ -539,3 +540,20 @@ def test_a_spaces_hash_follows_from_what_it_holds(workplace: Path) -> None:
     assert space_hash(read_space("tiny.yaml")) == space_hash(SPACE)
     other = space_from_yaml(SPACE_TEXT.replace("[3, 5]", "[3, 7]"), source="tiny.yaml")
     assert space_hash(other) != space_hash(SPACE)
+
+
+def test_few_trials_are_not_kept_waiting_by_a_long_screening(images: ImageData) -> None:
+    few, many = (plan(images, "auto", num_trials=number) for number in (2, 1_000))
+    assert few is not None
+    assert many is not None
+    assert few.num_networks == 2 * screen_plan.NETWORKS_A_TRIAL
+    assert many.num_networks == screen_plan.NETWORKS_WITHOUT_TIME
+
+
+def test_a_screened_run_is_not_resumed_without_its_screening(images: ImageData) -> None:
+    first = plan(images, "zero-cost", num_trials=2)
+    assert first is not None
+    stored = dataclasses.asdict(first)
+    assert plan(images, "auto", num_trials=9, stored=stored) == first
+    with pytest.raises(UsageError, match="the run was started with a screening; leave out --screen off"):
+        plan(images, "off", stored=stored)

@@ -111,6 +111,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         timed,
         minutes=search.minutes,
         screen_minutes=options.screen_minutes,
+        num_trials=search.num_trials,
         num_workers=num_workers,
         seed=search.seed,
         stored=proxy.stored_setting(options.run, "screen"),

@@ -28,7 +28,8 @@ ROUND_SECONDS = 45.0
 LEAST_MAP = 2  # pixels of the last map at the supernet's size
 LEAST_RESOLUTION = 16
 MAX_NETWORKS = 4_000
-NETWORKS_WITHOUT_TIME = 500  # scored where only --trials bounds a search
+NETWORKS_WITHOUT_TIME = 500  # scored at the most where only --trials bounds a search
+NETWORKS_A_TRIAL = 25  # scored for each trial there: NASWOT of so many costs less than one training
 CAUTION = 1.15  # a step takes longer beside others than when it was timed
 
 
@@ -50,6 +51,7 @@ def plan_screen(
     *,
     minutes: float | None,
     screen_minutes: float | None,
+    num_trials: int | None,
     num_workers: int,
     seed: int,
     stored: Mapping[str, Any] | None,
@@ -63,6 +65,7 @@ def plan_screen(
         examples: Networks such as will be drawn, at the target.
         minutes: Of the whole search.
         screen_minutes: Asked for the supernet; None takes a share of `minutes`.
+        num_trials: Asked for; counts where there are no minutes.
         num_workers: Replicas side by side.
         seed: Of the run.
         stored: Plan of the run that goes on, which is kept.
@@ -74,6 +77,10 @@ def plan_screen(
         most = "" if minutes is None else f" and below --minutes {minutes:g}"
         raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
     if stored is not None:
+        if mode == "off":
+            raise UsageError(
+                "the run was started with a screening; leave out --screen off or give another --run"
+            )
         return stored_plan(stored)
     if mode == "off":
         return None
@@ -100,7 +107,9 @@ def plan_screen(
             seed=seed,
         ),
         has_supernet=has_supernet,
-        num_networks=NETWORKS_WITHOUT_TIME if minutes is None else MAX_NETWORKS,
+        num_networks=MAX_NETWORKS
+        if minutes is not None
+        else min(NETWORKS_WITHOUT_TIME, NETWORKS_A_TRIAL * (num_trials or 1)),
         minutes=None if minutes is None else SCORING_SHARE * minutes,
     )
 

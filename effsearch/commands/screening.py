@@ -66,8 +66,7 @@ def run_screen(
     seconds = None if plan.minutes is None else plan.minutes * 60
     files = SupernetFiles(run.path / "supernet")
     left = plan.num_networks - len(scores)
-    is_trained = not plan.has_supernet or files.next_round(plan.supernet) == plan.supernet.num_rounds
-    if left <= 0 or (scores and is_trained and plan.minutes is not None):
+    if left <= 0 or files.is_scored:
         return scores  # an earlier call has ended the screening
     worker = SupernetWorker(handle=images.handle, space=problem.space)
     pool: WorkerPool[ScreenTask, ScreenAnswer] = WorkerPool(
@@ -110,6 +109,8 @@ def run_screen(
             take=take,
             is_time_up=is_time_up,
         )
+        recorder.flush_screen()
+        files.mark_scored()
     finally:
         pool.close()
         recorder.flush_screen()

@@ -54,10 +54,31 @@ class SupernetFiles:
             raise write_error(path, error) from error
 
     def core_seconds(self) -> float:
-        """Give what all rounds so far have cost."""
+        """Give what all rounds so far have cost; a torn last line is passed over."""
         path = self.folder / "rounds.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return float(sum(json.loads(line)["core_seconds"] for line in lines))
+
+    def mark_scored(self) -> None:
+        """Note that the scoring has come to its end, so that a resumed run does not go on with it.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        try:
+            self._scored_mark.touch()
+        except OSError as error:
+            raise write_error(self._scored_mark, error) from error
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the scoring has come to its end."""
+        return self._scored_mark.exists()
+
+    @property
+    def _scored_mark(self) -> Path:
+        return self.folder.with_name("screened")  # beside the folder, which only a supernet makes
 
     def forget(self, round_index: int, plan: SupernetPlan) -> None:
         """Delete the files of a round that a later one has replaced."""

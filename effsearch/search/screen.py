@@ -78,7 +78,10 @@ def train_supernet(
     Raises:
         RunError: A replica failed.
     """
-    for round_index in range(files.next_round(plan), plan.num_rounds):
+    first = files.next_round(plan)
+    for round_index in range(first - 1):  # a process that was killed may have left what it had replaced
+        files.forget(round_index, plan)
+    for round_index in range(first, plan.num_rounds):
         inputs = files.of_round(round_index - 1, plan)
         tasks: list[ScreenTask] = [
             TrainRound(

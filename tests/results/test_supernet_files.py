@@ -81,3 +81,19 @@ def test_a_note_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     files = SupernetFiles(tmp_path / "missing")
     with pytest.raises(RunError, match=r"cannot write .*rounds\.jsonl"):
         files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=1.0))
+
+
+def test_a_scoring_is_marked_as_ended_once(tmp_path: Path) -> None:
+    files = SupernetFiles(tmp_path / "supernet")
+    assert not files.is_scored
+    files.mark_scored()
+    files.mark_scored()
+    assert files.is_scored
+
+
+def test_a_torn_line_of_costs_is_passed_over(tmp_path: Path) -> None:
+    files = SupernetFiles(tmp_path)
+    files.note(0, RoundResult(train_loss=1.0, num_images_seen=64, core_seconds=2.5))
+    with (tmp_path / "rounds.jsonl").open("a") as file:
+        file.write('{"round": 1, "core_sec')
+    assert files.core_seconds() == 2.5
