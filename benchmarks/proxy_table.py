@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 
 from effsearch.results.plots.style import DARK_COLOURS, GRID, MUTED, SERIES_MARKERS
 from effsearch.search.correlation import Correlation, correlate_kendall
+from effsearch.search.screen_prior import NASWOT_WEIGHT, FloatArray
 
 NAME = "proxy_rank"
 POPULATIONS: tuple[Population, ...] = ("all", "band", "everything")
@@ -95,7 +96,26 @@ def combine_methods(methods: Mapping[str, Method]) -> list[Method]:
     for name, method in methods.items():
         if kind_of(name) in ("short training", "supernet") and not name.endswith("by accuracy"):
             combined += [rank_sum([method, extras[0]]), rank_sum([method, *extras])]
+        if kind_of(name) == "supernet" and not name.endswith("by accuracy"):
+            combined.append(as_searched(method, extras[0]))
     return combined
+
+
+def as_searched(supernet: Method, naswot: Method) -> Method:
+    """Give what a search makes of both: deviations of the one and `NASWOT_WEIGHT` times those of the other."""
+    keys = sorted(set(supernet.scores) & set(naswot.scores))
+
+    def deviations(method: Method) -> FloatArray:
+        values = np.asarray([method.scores[key] for key in keys])
+        return np.asarray((values - values.mean()) / values.std())
+
+    joined = deviations(supernet) + NASWOT_WEIGHT * deviations(naswot)
+    return Method(
+        name=f"{supernet.name} + {NASWOT_WEIGHT:g} naswot",
+        scores=dict(zip(keys, joined.tolist(), strict=True)),
+        core_seconds=supernet.core_seconds + naswot.core_seconds,
+        once_core_seconds=supernet.once_core_seconds,
+    )
 
 
 def rank_sum(parts: Sequence[Method]) -> Method:

@@ -79,7 +79,7 @@ def main() -> None:
         files = SupernetFiles(options.of_run / "supernet")
         method = f"supernet-run-{plan.num_steps}x{plan.num_replicas}-s{plan.seed}"
     begin(method, {"plan": str(plan), "settings": str(SupernetSettings()), "data": images.fingerprint})
-    populations = ("all", "band") if options.split == "held_out" else ("all",)
+    populations = ("all", "band", "everything") if options.split == "held_out" else ("all",)
     samples = [sample_keys(options.split, population, options.networks) for population in populations]
     keys = unscored(method, [key for sample in samples for key in sample])
     pool: WorkerPool[ScreenTask, ScreenAnswer] = WorkerPool(

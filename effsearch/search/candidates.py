@@ -172,8 +172,8 @@ class Candidates:
     def _dear_first(self, points: IntArray) -> IntArray:
         """Order points so that among equivalent ones that with the dear choices first leads.
 
-        What a network leaves out is then left out at the end, however the choices are numbered; half of the regret
-        on NAS-Bench-Macro after 50 trainings hung on the model seeing one order only.
+        What a network leaves out is then left out at the end, however the choices are numbered. The other way round
+        cost NAS-Bench-Macro .04 of regret after 50 trainings.
         """
         if self._canonical is None:
             return points

@@ -17,7 +17,7 @@ from effsearch.search.surrogate import Surrogate, fit_surrogate
 Acquire = Callable[[IntArray], FloatArray]
 Features = Callable[[IntArray], FloatArray]
 
-NUM_STARTUP = 6
+NUM_STARTUP = 8
 SPREAD_DRAWS = 64  # of which a start-up point is the one farthest from all others
 SHORTLIST = 512  # candidates by mean, of which deviations are worked out
 NUM_BEST = 24  # parents of new candidates

@@ -13,7 +13,7 @@ from effsearch.search.kernel import FloatArray, IntArray
 
 MOST_ROWS = 600  # of the exact model; beyond, the best half and an even spread of the others stand for all
 MOST_ESTIMATED = 250  # rows that the sizes are estimated from
-KNEE = 1.0  # standard deviations below the median from which bad scores are compressed
+KNEE = 2.0  # standard deviations below the median from which bad scores are compressed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
