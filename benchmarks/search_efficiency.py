@@ -401,10 +401,12 @@ def plot(records: list[dict[str, Any]]) -> None:
         axis.set_title(f"at most {budget} M multiply-adds", fontsize=10)
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_ylim(0.01, 1.2)
+        axis.set_ylim(0.01, 2.2)
         axis.set_xticks([10, 20, 50, 100, 200], labels=["10", "20", "50", "100", "200"])
         axis.minorticks_off()
-        axis.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5, 1.0], labels=["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+        axis.set_yticks(
+            [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2], labels=["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
+        )
         axis.grid(alpha=0.25)
     for axis in axes[1]:
         axis.set_xlabel("trainings")

@@ -22,7 +22,7 @@ from effsearch.space.anchors import Anchor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError
-from effsearch.space.outcome import Evaluation, Job, derive_seed
+from effsearch.space.outcome import Evaluation, EvaluationKind, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
 
 MAX_FAILURES_IN_A_ROW = 10
@@ -195,7 +195,7 @@ class _Search:
             return None
         job = Job(
             kind="trial",
-            name=f"trial {self.num_handed_out + 1}",
+            name=f"trial {self.next_number()}",
             spec=proposal.spec,
             network=proposal.network,
             cost=proposal.cost,
@@ -206,11 +206,18 @@ class _Search:
         self.trained.first_jobs[job.network] = job
         return job
 
-    def longer_job(self, network: str, rung: int, replicate: int = 0) -> Job:
+    def next_number(self) -> int:
+        """Give a number that no trial has: an interrupted call leaves gaps, and a name is a file."""
+        names = [job.name.split() for job in self.trained.first_jobs.values() if job.kind == "trial"]
+        return max([self.num_handed_out, *(int(words[-1]) for words in names)]) + 1
+
+    def longer_job(
+        self, network: str, rung: int, *, kind: EvaluationKind = "rung", replicate: int = 0
+    ) -> Job:
         first = self.trained.first_jobs[network]
         return dataclasses.replace(
             first,
-            kind="confirm" if replicate else "rung",
+            kind=kind,
             fidelity=fidelity_for(
                 first.spec, self.problem.rungs[rung], target_resolution=self.problem.resolution
             ),
@@ -248,7 +255,9 @@ class _Search:
         finalists = keep_confirmed(self.trained, self.finalists or self.choose_finalists())
         owed = owed_trainings(self.trained, finalists, self.settings.num_seeds)
         top = len(self.problem.rungs) - 1
-        jobs = (self.longer_job(network, top, replicate) for network, replicate in owed)
+        jobs = (
+            self.longer_job(network, top, kind="confirm", replicate=replicate) for network, replicate in owed
+        )
 
         def propose() -> Job | None:
             return None if self.time.is_up(fidelity=self.problem.rungs[-1]) else next(jobs, None)
@@ -256,18 +265,20 @@ class _Search:
         drive(self.executor, propose=propose, take=lambda evaluation: self.take(evaluation, "confirm"))
 
     def choose_finalists(self) -> list[str]:
+        self.proposer.settle()
         return choose_finalists(self.trained, self.problem.budgets, self.settings.num_finalists)
 
     # Result
 
     def result(self) -> BaselineResult:
+        self.proposer.settle()
         ranked = self.trained.ranked()
         evaluations = self.trained.evaluations
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
-        best_rung, most_seeds = ranked[0].rung, len(ranked[0].seeds)
-        finalists = [one for one in ranked if (one.rung, len(one.seeds)) == (best_rung, most_seeds)]
+        most_seeds = max(len(one.seeds) for one in ranked if one.rung == ranked[0].rung)
+        finalists = [one for one in ranked if (one.rung, len(one.seeds)) == (ranked[0].rung, most_seeds)]
         winners = [
-            next(one for one in (*finalists, *ranked) if budget.allows(one.cost))
+            next(one for one in ranked if budget.allows(one.cost))
             for budget in self.problem.budgets
             if any(budget.allows(one.cost) for one in ranked)
         ]

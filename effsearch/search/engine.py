@@ -154,6 +154,10 @@ class ThompsonEngine:
             self._num_fitted = self.num_told
         return self._surrogate
 
+    def fit_anew(self) -> None:
+        """Forget the model, so that its sizes are next estimated from the scores alone and not from earlier sizes."""
+        self._surrogate, self._num_fitted = None, -1
+
     def representatives(self, points: IntArray) -> IntArray:
         """Give for each point the one that the model knows its form by."""
         found = [self._candidates.representative(point) for point in points.tolist()]

@@ -6,6 +6,7 @@ from effsearch.search.model_proposer import ModelProposer
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposer
 from effsearch.search.sampler_proposer import SamplerProposer
+from effsearch.search.trained import score_of
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore
@@ -33,7 +34,8 @@ def make_proposer(
     if settings.sampler == "thompson":
         return ModelProposer(problem, settings, screened=screened, earlier=earlier, seed=seed)
     proposer = SamplerProposer(problem, settings, seed=seed)
-    best_first = sorted(earlier, key=lambda one: one.result.val_accuracy if one.result else 0.0, reverse=True)
-    for evaluation in best_first[:NUM_SUGGESTED]:
-        proposer.suggest(evaluation.job)
+    best_last = sorted(earlier, key=lambda one: score_of(one, problem, settings))
+    best = {evaluation.job.network: evaluation.job for evaluation in best_last}
+    for job in list(best.values())[: -NUM_SUGGESTED - 1 : -1]:
+        proposer.suggest(job)
     return proposer

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from effsearch.search.engine import ThompsonEngine
+from effsearch.search.engine import NUM_STARTUP, ThompsonEngine
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposal
 from effsearch.search.ranking import reward
 from effsearch.search.screen_prior import ScreenPrior
+from effsearch.search.trained import score_of
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job
@@ -38,7 +39,11 @@ SHORTLIST = 256  # networks whose scores are drawn jointly
 
 
 class ModelProposer:
-    """Proposes by Thompson sampling from the model; see `search.proposer.Proposer`."""
+    """Proposes what the model expects most of; see `search.proposer.Proposer`.
+
+    Without a screening that is the largest expected rise of the best score, with one a Thompson draw among the
+    screened networks.
+    """
 
     def __init__(
         self,
@@ -58,8 +63,10 @@ class ModelProposer:
         self._settings = settings
         self._rng = np.random.default_rng(seed)
         self._seen: set[str] = set()
-        self._prior = ScreenPrior(problem.space, screened) if screened else None
-        self._candidates = np.asarray(list(screened), dtype=np.int64) if screened else None
+        self._prior: ScreenPrior | None = None
+        self._candidates: IntArray | None = None
+        self._beliefs: dict[Point, float] = {}  # of all points told, until the next one is
+        self._told: set[Point] = set()
         self._first_rung = 1 if earlier else 0  # an earlier run's scores are a rung below this run's
         limits = [next(iter(budget.limits().values())) for budget in problem.budgets]
         self._has_cap = settings.second_objective is not None
@@ -74,11 +81,16 @@ class ModelProposer:
             canonical=self._network_at,
             seed=seed,
             draw_inside=self._draw,
-            num_startup=settings.num_startup if self._prior is None else 1,
+            num_startup=1 if screened else settings.num_startup or NUM_STARTUP,
         )
+        if screened:
+            # The model knows equal networks by one point, so the screening has to know them by the same.
+            known_by = self._engine.representatives(np.asarray(list(screened), dtype=np.int64))
+            scores = dict(zip(map(tuple, known_by.tolist()), screened.values(), strict=True))
+            self._prior = ScreenPrior(problem.space, scores)
+            self._candidates = np.asarray(list(scores), dtype=np.int64)
         for evaluation in earlier:
-            assert evaluation.result is not None, "only scores are handed over"
-            self._tell(evaluation.job, evaluation.result.val_accuracy, rung=0)
+            self._tell(evaluation.job, score_of(evaluation, problem, settings), rung=0)
         self._engine.forget_taken()  # an earlier run has not trained them for this one
 
     def mark_seen(self, network: str) -> None:
@@ -91,14 +103,22 @@ class ModelProposer:
         if job.choices:
             self._tell(job, value, rung=self._first_rung + rung)
             if value is not None:
-                self._trained_errors[self._space.point_of(job.choices)] = 1 - self._accuracy(job, value)
+                self._trained_errors[self._point_of(job)] = 1 - self._accuracy(job, value)
 
     def belief(self, job: Job) -> float | None:
         """Give the model's mean for a network; one that is no point of the space has none."""
         if not job.choices:
             return None
-        point = np.asarray([self._space.point_of(job.choices)], dtype=np.int64)
-        return float(self._expected(point)[0])
+        point = self._point_of(job)
+        if point not in self._beliefs:  # all at once: one by one they would cost a promotion's whole time
+            points = np.asarray([*self._told, point], dtype=np.int64)
+            self._beliefs = dict(zip([*self._told, point], self._expected(points).tolist(), strict=True))
+        return self._beliefs[point]
+
+    def settle(self) -> None:
+        """Fit the model afresh, so that what is believed hangs on the trainings and not on when it was fitted."""
+        self._engine.fit_anew()
+        self._beliefs = {}
 
     def propose(self, budget_index: int) -> Proposal | None:
         """Give a new network inside one of the budgets, or None where the space has no other."""
@@ -153,17 +173,24 @@ class ModelProposer:
         return value / share
 
     def _tell(self, job: Job, value: float | None, *, rung: int) -> None:
-        point = self._space.point_of(job.choices)
+        point = self._point_of(job)
+        self._told.add(point)
+        self._beliefs = {}
         if value is not None:
             value -= float(self._offset(np.asarray([point], dtype=np.int64))[0])
         self._engine.tell(point, value, rung=rung)
+
+    def _point_of(self, job: Job) -> Point:
+        """Give the point that the model knows a job's network by."""
+        point = np.asarray([self._space.point_of(job.choices)], dtype=np.int64)
+        return tuple(self._engine.representatives(point)[0].tolist())
 
     def _expected(self, points: IntArray) -> FloatArray:
         if not self._engine.num_told:
             return self._offset(points)
         # The level of the scores stays, so that networks outside the space can be compared by their own mean.
         level = float(self._engine.surrogate().scaling.centres[-1])
-        deviation = self._engine.posterior(points)[0] - level
+        deviation = self._engine.mean(points) - level
         return self._offset(points) + level + self._say_of_trainings() * deviation
 
     def _draw_worth(self, points: IntArray) -> FloatArray:

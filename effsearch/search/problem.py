@@ -31,7 +31,9 @@ class SearchSettings:
     )
     num_finalists: int = 5  # networks trained again, for each budget
     num_seeds: int = 3  # trainings of each finalist and anchor at the top rung
-    num_startup: int = 10  # spread-out networks before the sampler proposes
+    num_startup: int | None = (
+        None  # networks before a model or a population proposes; None: the sampler's own number
+    )
     reduction: int = 3  # one network of so many is promoted to the next rung
 
     def __post_init__(self) -> None:
@@ -45,6 +47,10 @@ class SearchSettings:
             raise UsageError("--finalists and --seeds must be at least 1")
         if self.reduction < 2:
             raise UsageError(f"--reduction must be at least 2, got {self.reduction}")
+        if self.sampler == "evolution" and self.second_objective is not None:
+            raise UsageError(
+                "--sampler evolution knows one objective: leave out --multi-objective or take nsga2"
+            )
         if not -10 <= self.reward_exponent <= 10:
             raise UsageError(f"--reward-exponent must be from -10 to 10, got {self.reward_exponent:g}")
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import optuna
-
 from effsearch.space.cost import Cost
 from effsearch.space.outcome import Job
 from effsearch.space.search_space import Label
@@ -24,7 +22,6 @@ class Proposal:
     network: str
     cost: Cost
     labels: Mapping[str, Label]
-    trial: optuna.Trial | None = None
 
 
 class Proposer(Protocol):
@@ -44,3 +41,6 @@ class Proposer(Protocol):
 
     def belief(self, job: Job) -> float | None:
         """Give the score that a network is expected to have at the top rung, or None without an opinion."""
+
+    def settle(self) -> None:
+        """Make what is believed hang on the trainings alone, before it decides."""

@@ -36,14 +36,19 @@ def rank_networks(
     score: Callable[[Evaluation], float],
     belief: Callable[[str], float],
     rung: Callable[[str], int],
+    has_model: Callable[[str], bool] = lambda network: False,
 ) -> list[Ranked]:
-    """Give every scored network: those on the highest rung with the most seeds first, then by belief.
+    """Give every scored network: those on the highest rung first, then by belief.
+
+    A model's belief has weighed how often a network was trained; where it is only the network's own mean, those
+    with the most seeds come first.
 
     Args:
         evaluations: Ended trainings, of each network those at its highest rung; failures are passed over.
         score: The objective of one training that came to a result.
         belief: The expected score of a network.
         rung: The rung of a network's trainings.
+        has_model: Whether the belief in a network is a model's.
     """
     groups: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
@@ -63,7 +68,13 @@ def rank_networks(
         )
         for network, group in groups.items()
     ]
-    return sorted(ranked, key=lambda one: (-one.rung, -len(one.seeds), -one.belief))
+    most = max((len(one.seeds) for one in ranked), default=0)
+
+    def order(one: Ranked) -> tuple[float, ...]:
+        num_seeds = most if has_model(one.network) else len(one.seeds)
+        return (-one.rung, -num_seeds, -one.belief, -len(one.seeds))
+
+    return sorted(ranked, key=order)
 
 
 def reward(accuracy: float, *, multiply_adds: int, target: int | None, exponent: float) -> float:

@@ -20,6 +20,7 @@ from effsearch.space.search_space import Point
 from effsearch.space.spec import ModelSpec
 
 LEAST_SHARE = 0.8  # start-up draws use at least this share of the budget: it cuts regret by 20 to 40 per cent
+NUM_RANDOM = 10  # networks drawn at random before the sampler is asked
 MAX_REFUSALS = 60  # proposals refused in a row before a random one inside the budget is taken
 DRAWS_AT_ONCE = 256
 SMALL_SPACE = 100_000  # points; up to here exhaustion is found by enumeration
@@ -37,6 +38,7 @@ class SamplerProposer:
         self._settings = settings
         self._num_told = 0
         self._rng = np.random.default_rng(seed)
+        self._num_startup = NUM_RANDOM if settings.num_startup is None else settings.num_startup
         sampler = make_sampler(settings.sampler, seed=seed, num_startup=settings.num_startup)
         self._has_two_objectives = settings.second_objective is not None
         self._study = memory_study(sampler, has_two_objectives=self._has_two_objectives)
@@ -57,6 +59,9 @@ class SamplerProposer:
     def belief(self, job: Job) -> float | None:
         """Give no opinion: samplers propose, they do not judge."""
         return None
+
+    def settle(self) -> None:
+        """Do nothing: there is no opinion."""
 
     def observe(self, job: Job, value: float | None, *, rung: int) -> None:
         """Take how a network's first training ended; None for a failure. Other rungs are not told."""
@@ -81,7 +86,7 @@ class SamplerProposer:
             proposal = self._enqueued(self._suggested.pop(0), budget_index)
             if proposal is not None:
                 return proposal
-        if self._num_told < self._settings.num_startup:
+        if self._num_told < self._num_startup:
             return self._random_proposal(budget_index)
         for _ in range(MAX_REFUSALS):
             trial = self._study.ask(dict(self._distributions))
@@ -101,7 +106,7 @@ class SamplerProposer:
 
     def _handed_out(self, spec: ModelSpec, network: str, cost: Cost, trial: optuna.Trial) -> Proposal:
         self._open[network] = trial
-        return Proposal(spec, network, cost, trial.params, trial)
+        return Proposal(spec, network, cost, trial.params)
 
     def _random_proposal(self, budget_index: int) -> Proposal | None:
         """Take a random point of the upper budget, then of the whole of it, then of a full enumeration."""

@@ -89,4 +89,5 @@ class Trained:
             score=self.score,
             belief=self.belief,
             rung=lambda network: highest[network],
+            has_model=lambda network: self._proposer.belief(self.first_jobs[network]) is not None,
         )

@@ -128,6 +128,9 @@ class ListProposer:
     def observe(self, job: Job, value: float | None, *, rung: int) -> None:
         self.seen.add(job.network)
 
+    def settle(self) -> None:
+        pass
+
     def mark_seen(self, network: str) -> None:
         self.seen.add(network)
 
