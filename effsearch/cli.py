@@ -169,7 +169,10 @@ def baseline(
     ] = -0.07,
     multi_objective: Annotated[
         SecondObjective | None,
-        typer.Option(help="Seek the whole front of accuracy against this, inside the budget."),
+        typer.Option(
+            help="Seek the whole front of accuracy against this, inside the budget. Latency is sought by FLOPs, and "
+            "measured of every network trained."
+        ),
     ] = None,
     sampler: Annotated[Sampler, typer.Option(help="What proposes networks.")] = Sampler.thompson,
     screen: Annotated[

@@ -295,7 +295,7 @@ def test_a_winner_can_be_scaled(screened: Any) -> None:
 def test_without_a_supernet_naswot_is_measured_and_the_front_is_by_the_second_objective(
     workplace: Path,
 ) -> None:
-    words = "--trials 3 --screen zero-cost --sampler evolution --multi-objective params --run other"
+    words = "--trials 3 --screen zero-cost --multi-objective params --run other"
     done = effsearch(f"{QUICK} {words}")
     entries = entries_of("other", "screen")
     assert entries
@@ -303,7 +303,7 @@ def test_without_a_supernet_naswot_is_measured_and_the_front_is_by_the_second_ob
     front = done.json["front"]
     assert [row["params"] for row in front] == sorted(row["params"] for row in front)
     assert [row["expected_score"] for row in front] == sorted(row["expected_score"] for row in front)
-    assert done.json["sampler"] == "evolution"
+    assert done.json["sampler"] == "thompson"
     assert not Path("other", "supernet").exists()
 
 
@@ -352,7 +352,22 @@ def test_a_warm_start_from_what_says_nothing_of_the_space_is_refused(screened: A
         ),
         ("--trials 1 --screen-minutes 0", "--screen-minutes must be above 0, got 0"),
         ("--trials 1 --screen-minutes nan", "--screen-minutes must be above 0, got nan"),
-        ("--minutes 5 --screen-minutes 5", "--screen-minutes must be above 0 and below --minutes 5, got 5"),
+        (
+            "--minutes 5 --screen-minutes 4.5",
+            "--screen-minutes must be above 0 and below 4.4, which is left of --minutes for it, got 4.5",
+        ),
+        (
+            "--minutes 5 --sampler tpe --screen supernet",
+            "--sampler tpe does not look at a screening; leave out --screen supernet",
+        ),
+        (
+            "--minutes 5 --screen off --screen-minutes 1",
+            "--screen-minutes is for a supernet; leave it out or leave out --screen off",
+        ),
+        (
+            "--minutes 5 --sampler evolution --multi-objective flops",
+            "--sampler evolution knows one objective: leave out --multi-objective or take nsga2",
+        ),
         ("--trials 1 --reduction 1", "--reduction must be at least 2, got 1"),
         ("--trials 1 --rungs 0", "--rungs"),
         ("--trials 1 --sampler guess", "--sampler"),
@@ -381,6 +396,7 @@ def plan(images: ImageData, mode: Any, **changes: Any) -> screen_plan.ScreenPlan
         "minutes": None,
         "screen_minutes": None,
         "num_trials": None,
+        "sampler": "thompson",
         "num_workers": 2,
         "seed": 5,
         "stored": None,
@@ -446,7 +462,15 @@ def run(name: str, images: ImageData) -> dict[Point, ScreenScore]:
         recorder = Recorder(folder, images)
         try:
             return run_screen(
-                folder, found, problem, images, recorder, anchors=[], num_workers=2, watcher=Watcher()
+                folder,
+                found,
+                problem,
+                images,
+                recorder,
+                anchors=[],
+                wants_front=False,
+                num_workers=2,
+                watcher=Watcher(),
             )
         finally:
             recorder.close()

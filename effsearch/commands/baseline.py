@@ -23,6 +23,7 @@ from effsearch.commands.studies import Studies
 from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.certificate import words_of_run
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
@@ -41,7 +42,7 @@ from effsearch.search.ranking import reward
 from effsearch.search.time_limit import relative_cost
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets, short_count
-from effsearch.space.errors import UsageError
+from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.screening import draw_inside
 from effsearch.space.search_space import Point, SearchSpace
@@ -113,6 +114,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         screen_minutes=options.screen_minutes,
         num_trials=search.num_trials,
         num_workers=num_workers,
+        sampler=search.sampler,
         seed=search.seed,
         stored=proxy.stored_setting(options.run, "screen"),
     )
@@ -140,6 +142,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     settings = {
         "budget": "; ".join(map(str, budgets)),
         "budget_limits": budgets[-1].limits(),
+        "budgets": [budget.limits() for budget in budgets],
         "space": space.name,
         "space_hash": space_hash(space),
         "data": options.proxy.data,
@@ -166,18 +169,24 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
         result = _search(run, problem, search, screen, images, num_workers, choice, earlier, watcher)
         report = make_report(run, problem, search, result)
-        report["explanation"] = _explanation(run, options.space)
+        run.write_result(report)  # before anything else can go wrong
+        report["certificate"], report["explanation"] = _comments(run, options.space, watcher)
         run.write_result(report)
         save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
     return report
 
 
-def _explanation(run: RunDir, space: str) -> list[str]:
-    """Say in a few lines which choices mattered; nothing where too few networks were trained."""
+def _comments(run: RunDir, space: str, watcher: Watcher) -> tuple[str | None, list[str]]:
+    """Say what the certificate says, and which choices mattered; nothing where too few networks were trained."""
+    certificate, explanation = None, []
     try:
-        return list(explain_run(run.path, space=space)["words"])
+        certificate = words_of_run(run.path)
+        explanation = list(explain_run(run.path, space=space)["words"])
     except UsageError:
-        return []
+        pass
+    except EffsearchError as error:
+        watcher.say(f"the search has ended well, but: {error}")
+    return certificate, explanation
 
 
 def _draw_some(
@@ -236,6 +245,7 @@ def _search(
                 images,
                 recorder,
                 anchors=_points_of_anchors(problem),
+                wants_front=settings.second_objective is not None,
                 num_workers=num_workers,
                 watcher=watcher,
             )

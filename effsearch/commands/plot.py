@@ -20,8 +20,8 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
 
     Returns:
         JSON values: the file's path, and each run's front with its hypervolume, the area below it (share of
-        correct images times multiply-adds) up to the budget, or to its dearest network where there is none, and
-        what its certificate says.
+        correct images times multiply-adds) up to the budget, or to its dearest network where there is none; and
+        what the runs' certificates say.
 
     Raises:
         EffsearchError: There is nothing to draw, or the file cannot be written.
@@ -36,11 +36,10 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
     plot = collect_front(runs)
     path = out or runs[0] / "plots" / "front.png"
     save_figure(draw_front(plot), path)
-    certificates = {(run.name or run.resolve().name): words_of_run(run) for run in runs}
-    described = [_describe(series) for series in plot.series]
     return {
         "out": str(path),
-        "runs": [{**one, "certificate": certificates.get(one["name"])} for one in described],
+        "runs": [_describe(series) for series in plot.series],
+        "certificates": {str(run): words for run in runs if (words := words_of_run(run))},
     }
 
 

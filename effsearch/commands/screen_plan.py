@@ -12,7 +12,7 @@ from effsearch.commands.proxy import step_seconds
 from effsearch.commands.watching import minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.supernet_train import SupernetSettings
-from effsearch.search.problem import Problem
+from effsearch.search.problem import Problem, SamplerName
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.small_images import count_removable_strides
@@ -53,6 +53,7 @@ def plan_screen(
     screen_minutes: float | None,
     num_trials: int | None,
     num_workers: int,
+    sampler: SamplerName,
     seed: int,
     stored: Mapping[str, Any] | None,
 ) -> ScreenPlan | None:
@@ -67,14 +68,18 @@ def plan_screen(
         screen_minutes: Asked for the supernet; None takes a share of `minutes`.
         num_trials: Asked for; counts where there are no minutes.
         num_workers: Replicas side by side.
+        sampler: Of the search; only our own looks at a screening.
         seed: Of the run.
         stored: Plan of the run that goes on, which is kept.
 
     Raises:
         UsageError: A supernet was asked for without a time for it, or with one that leaves none for the rest.
     """
-    if screen_minutes is not None and not 0 < screen_minutes < (minutes or 1e6):
-        most = "" if minutes is None else f" and below --minutes {minutes:g}"
+    most_minutes = 1e6 if minutes is None else (1 - SCORING_SHARE) * minutes
+    if screen_minutes is not None and mode in ("off", "zero-cost"):
+        raise UsageError(f"--screen-minutes is for a supernet; leave it out or leave out --screen {mode}")
+    if screen_minutes is not None and not 0 < screen_minutes < most_minutes:
+        most = "" if minutes is None else f" and below {most_minutes:g}, which is left of --minutes for it"
         raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
     if stored is not None:
         if mode == "off":
@@ -82,14 +87,20 @@ def plan_screen(
                 "the run was started with a screening; leave out --screen off or give another --run"
             )
         return stored_plan(stored)
+    if sampler != "thompson":
+        if mode in ("supernet", "zero-cost"):
+            raise UsageError(f"--sampler {sampler} does not look at a screening; leave out --screen {mode}")
+        return None
     if mode == "off":
         return None
+    is_timed = screen_minutes is not None
     if screen_minutes is None and minutes is not None:
         screen_minutes = SUPERNET_SHARE * minutes
     if mode == "supernet" and screen_minutes is None:
         raise UsageError("--screen supernet needs a time: give --minutes or --screen-minutes")
     core_seconds = (screen_minutes or 0.0) * 60 * num_workers
-    has_supernet = mode == "supernet" or (mode == "auto" and core_seconds >= LEAST_CORE_SECONDS)
+    is_asked = mode == "supernet" or (mode == "auto" and is_timed)
+    has_supernet = is_asked or (mode == "auto" and core_seconds >= LEAST_CORE_SECONDS)
     fidelity = _fidelity(problem, images, examples[0])
     num_steps = num_rounds = 1
     if has_supernet:

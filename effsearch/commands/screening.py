@@ -42,6 +42,7 @@ def run_screen(
     recorder: Recorder,
     *,
     anchors: list[Point],
+    wants_front: bool,
     num_workers: int,
     watcher: Watcher,
 ) -> dict[Point, ScreenScore]:
@@ -54,6 +55,7 @@ def run_screen(
         images: The data.
         recorder: The run's ledger.
         anchors: Points that are scored first.
+        wants_front: Whether cheap networks are wanted as much as those that use their budget up.
         num_workers: Tasks side by side.
         watcher: Is shown how far it is.
 
@@ -73,6 +75,8 @@ def run_screen(
         worker, num_workers=num_workers, prepare=prepare_worker
     )
     rng = np.random.default_rng(plan.supernet.seed)
+    least_share = 0.0 if wants_front else LEAST_SHARE
+    num_failed = 0
 
     def note(round_index: int, result: RoundResult) -> None:
         files.note(round_index, result)
@@ -94,7 +98,9 @@ def run_screen(
             return seconds is not None and time.monotonic() - started >= seconds
 
         def take(point: Point, score: ScreenScore | None) -> None:
+            nonlocal num_failed
             if score is None:
+                num_failed += 1
                 return
             scores[point] = score
             recorder.record_screen(problem, plan.supernet, point, score)
@@ -103,14 +109,18 @@ def run_screen(
 
         score_networks(
             plan.supernet,
-            _points_to_score(problem, anchors, scores, left, rng),
+            _points_to_score(problem, anchors, scores, left, rng, least_share=least_share),
             weights,
             pool=pool,
             take=take,
             is_time_up=is_time_up,
         )
         recorder.flush_screen()
-        files.mark_scored()
+        files.mark_scored(num_networks=len(scores), num_failed=num_failed)
+        if num_failed:
+            watcher.say(
+                f"{num_failed} networks could not be scored: memory ran out, or a score was not finite"
+            )
     finally:
         pool.close()
         recorder.flush_screen()
@@ -136,15 +146,15 @@ def _draw_paths(problem: Problem, rng: np.random.Generator) -> list[Point]:
     return as_points(points)
 
 
-def _draw(problem: Problem, budget_index: int, num_points: int, rng: np.random.Generator) -> IntArray:
+def _draw(problem: Problem, num_points: int, rng: np.random.Generator, *, least_share: float) -> IntArray:
     return draw_inside(
         problem.space,
-        problem.budgets[budget_index],
+        problem.budgets[int(rng.integers(len(problem.budgets)))],
         num_points,
         resolution=problem.resolution,
         num_classes=problem.num_classes,
         rng=rng,
-        least_share=LEAST_SHARE,
+        least_share=least_share,
     )
 
 
@@ -154,6 +164,8 @@ def _points_to_score(
     scores: Mapping[Point, ScreenScore],
     num_points: int,
     rng: np.random.Generator,
+    *,
+    least_share: float,
 ) -> Iterator[Point]:
     """Yield the anchors' points, then others inside the budgets, no network twice."""
 
@@ -170,10 +182,8 @@ def _points_to_score(
         known.add(network)
         return True
 
-    waves = itertools.count()
-
     def draw(num_points: int) -> IntArray:
-        return _draw(problem, next(waves) % len(problem.budgets), num_points, rng)
+        return _draw(problem, num_points, rng, least_share=least_share)
 
     guided = guided_points(problem.space, lambda: joined(scores), draw=draw, is_new=is_new, rng=rng)
     first = [point for point in anchors if is_new(point)]

@@ -57,7 +57,7 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         )
     columns = ("network", "accuracy", "spread", "seeds", "expected", "FLOPs", "params", "activations")
     print_table(
-        "validation accuracy on the proxy; the winner has the best expected score of those with most seeds",
+        "validation accuracy on the proxy; the winner has the best expected score",
         columns,
         rows,
     )
@@ -241,9 +241,8 @@ def print_family(report: Mapping[str, Any]) -> None:
 def print_plot(report: Mapping[str, Any]) -> None:
     """Print where the picture is, and how far the proxies behind it can be trusted."""
     say(report["out"])
-    for run in report["runs"]:
-        if run["certificate"]:
-            say(f"{run['name']}: {run['certificate']}")
+    for run, words in report["certificates"].items():
+        say(f"{run}: {words}")
 
 
 def print_profile(profile: Mapping[str, Any]) -> None:

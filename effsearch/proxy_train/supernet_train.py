@@ -7,6 +7,7 @@ images, plan and seeds alone; replicas start each round from the mean of all rep
 import dataclasses
 import hashlib
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -195,6 +196,8 @@ def _save(supernet: Supernet, optimizer: torch.optim.SGD, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, part, metadata={HASH_KEY: _hash(tensors)})
+        with part.open("rb+") as file:  # on the disk before it takes its name
+            os.fsync(file.fileno())
         part.replace(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"cannot write {path}: {error}") from error

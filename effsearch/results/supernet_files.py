@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effsearch.results.atomic import write_error
+from effsearch.results.json_files import write_json
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 
@@ -60,16 +61,13 @@ class SupernetFiles:
         lines = text[: text.rfind("\n") + 1].splitlines()
         return float(sum(json.loads(line)["core_seconds"] for line in lines))
 
-    def mark_scored(self) -> None:
+    def mark_scored(self, *, num_networks: int, num_failed: int) -> None:
         """Note that the scoring has come to its end, so that a resumed run does not go on with it.
 
         Raises:
             RunError: It cannot be written.
         """
-        try:
-            self._scored_mark.touch()
-        except OSError as error:
-            raise write_error(self._scored_mark, error) from error
+        write_json(self._scored_mark, {"networks": num_networks, "failed": num_failed})
 
     @property
     def is_scored(self) -> bool:
@@ -78,7 +76,7 @@ class SupernetFiles:
 
     @property
     def _scored_mark(self) -> Path:
-        return self.folder.with_name("screened")  # beside the folder, which only a supernet makes
+        return self.folder.with_name("screened.json")  # beside the folder, which only a supernet makes
 
     def forget(self, round_index: int, plan: SupernetPlan) -> None:
         """Delete the files of a round that a later one has replaced."""

@@ -157,6 +157,9 @@ def _run_all(
                 pool.submit(task)
         if pool.num_running:
             ended = pool.wait()
-            if ended.value is None:
+            if ended.value is not None:
+                take(ended.task, ended.value)
+            elif isinstance(ended.task, ScoreBatch):  # a worker that dies costs its networks, not the search
+                take(ended.task, (None,) * len(ended.task.points))
+            else:
                 raise RunError(f"{ended.task.name} failed: {ended.failure}")
-            take(ended.task, ended.value)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from effsearch.results.json_files import read_json
 from effsearch.results.supernet_files import SupernetFiles
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Fidelity
@@ -86,9 +87,9 @@ def test_a_note_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_a_scoring_is_marked_as_ended_once(tmp_path: Path) -> None:
     files = SupernetFiles(tmp_path / "supernet")
     assert not files.is_scored
-    files.mark_scored()
-    files.mark_scored()
+    files.mark_scored(num_networks=7, num_failed=1)
     assert files.is_scored
+    assert read_json(tmp_path / "screened.json") == {"networks": 7, "failed": 1}
 
 
 def test_a_torn_line_of_costs_is_passed_over(tmp_path: Path) -> None:
