@@ -128,11 +128,11 @@ def plan_fidelity(
             width=options.width or made.width,
         )
 
-    per_image: dict[tuple[int, float], float] = {}
+    per_image: dict[tuple[int, float, int], float] = {}
 
     def seconds_of(fidelity: Fidelity) -> float:
         settings = TrainSettings()
-        key = (fidelity.num_removed_strides, fidelity.width)
+        key = (fidelity.num_removed_strides, fidelity.width, fidelity.resolution)
         num_val = min(len(images.val), settings.max_val_images)
         if key not in per_image:
             per_step = step_seconds(bases, fidelity, images, batch_size=settings.batch_size)
