@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 CHECKPOINTS = (10, 20, 25, 50, 100, 200)
 BUDGETS = (60, 40, 50, 70)  # million multiply-adds; in the order of measuring
 NUM_SEEDS = 40
+LEAST_SEEDS = 8  # for an arm to be shown
 MOST_ASKS = 2_000  # in one search, refused ones too; an arm that has stopped finding new networks ends there
 TABLES_START, TABLES_END = "<!-- tables: written by the script -->", "<!-- end of tables -->"
 FRONT_TRAININGS = 100
@@ -315,10 +317,16 @@ def interval(values: list[float]) -> tuple[float, float]:
     return statistics.fmean(values), 1.96 * statistics.stdev(values) / len(values) ** 0.5
 
 
+def _with_enough_seeds(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what has been measured with too few seeds so far to say anything."""
+    counts = Counter((one["arm"], one["budget"]) for one in records)
+    return [one for one in records if counts[one["arm"], one["budget"]] >= LEAST_SEEDS]
+
+
 def report() -> str:
     """Give the tables as Markdown, and write them into the page, and the plot."""
     lines = []
-    records = read_records(NAME)
+    records = _with_enough_seeds(read_records(NAME))
     for budget in sorted(BUDGETS):
         lines += [f"\n### At no more than {budget} M multiply-adds\n"]
         lines += ["| | seeds | " + " | ".join(map(str, CHECKPOINTS)) + " |"]
