@@ -6,7 +6,7 @@ widths, stride, size) is walked once, and the candidates look it up with numpy.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from effsearch.space.errors import BudgetError
 from effsearch.space.layer import Layer
 from effsearch.space.layers import head_layers, stem_layers
 from effsearch.space.search_space import SearchSpace, Slot
+from effsearch.space.spec import BlockSpec
 
 IntArray = NDArray[np.int64]
 
@@ -93,7 +94,7 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
     def stem_walk(choice: int) -> list[Layer]:
         return list(stem_layers(space.stem.values[choice], in_size=resolution))
 
-    totals += _looked_up(stem_walk, stem)
+    totals += _looked_up(lambda choice: layers_cost(stem_walk(choice)), stem)
     for choice in np.unique(stem):
         sizes[stem == choice] = stem_walk(int(choice))[-1].out_size
         channels[stem == choice] = space.stem.values[choice].out_channels
@@ -105,32 +106,24 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
             block = _choose(slot, points)
             stride = strides if index == 0 else np.ones_like(strides)
 
-            def block_walk(
+            def block_cost(
                 choice: int, ins: int, outs: int, stride: int, size: int, slot: Slot = slot
-            ) -> list[Layer]:
-                return block_layers(
-                    slot.values[choice],
-                    scope="",
-                    in_channels=ins,
-                    out_channels=outs,
-                    stride=stride,
-                    in_size=size,
-                )
+            ) -> Cost:
+                return _block_cost(slot.values[choice], ins, outs, stride, size)
 
-            totals += _looked_up(block_walk, block, channels, out_channels, stride, sizes)
+            totals += _looked_up(block_cost, block, channels, out_channels, stride, sizes)
             sizes = -(-sizes // stride)
             channels = out_channels
             if num_repeats.any():
                 ones = np.ones_like(strides)
-                repeated = _looked_up(block_walk, block, channels, channels, ones, sizes)
+                repeated = _looked_up(block_cost, block, channels, channels, ones, sizes)
                 totals += repeated * num_repeats[:, None]
 
-    def head_walk(choice: int, ins: int, size: int) -> list[Layer]:
-        return list(
-            head_layers(space.head.values[choice], in_channels=ins, num_classes=num_classes, in_size=size)
-        )
+    def head_cost(choice: int, ins: int, size: int) -> Cost:
+        head = space.head.values[choice]
+        return layers_cost(head_layers(head, in_channels=ins, num_classes=num_classes, in_size=size))
 
-    totals += _looked_up(head_walk, _choose(space.head, points), channels, sizes)
+    totals += _looked_up(head_cost, _choose(space.head, points), channels, sizes)
     return Costs(*totals.T)
 
 
@@ -238,15 +231,22 @@ def _values(slot: Slot, points: IntArray) -> IntArray:
     return np.asarray(slot.values, dtype=np.int64)[_choose(slot, points)]
 
 
-def _looked_up(walk: Callable[..., Any], *columns: IntArray) -> IntArray:
-    """Cost of `walk(*row)` for each row of the columns, each distinct row walked once: (num_rows, 3)."""
+@lru_cache(maxsize=100_000)  # a search asks for the same few thousand blocks at every proposal
+def _block_cost(block: BlockSpec, ins: int, outs: int, stride: int, size: int) -> Cost:
+    return layers_cost(
+        block_layers(block, scope="", in_channels=ins, out_channels=outs, stride=stride, in_size=size)
+    )
+
+
+def _looked_up(cost_of: Callable[..., Cost], *columns: IntArray) -> IntArray:
+    """Cost of each row of the columns, each distinct row counted once: (num_rows, 3)."""
     keys = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         keys = keys * (int(column.max(initial=0)) + 1) + column
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     table = []
     for row in first:
-        cost = layers_cost(walk(*(int(column[row]) for column in columns)))
+        cost = cost_of(*(int(column[row]) for column in columns))
         table.append((cost.multiply_adds, cost.parameters, cost.activations))
     return np.asarray(table, dtype=np.int64).reshape(-1, 3)[inverse]
 
