@@ -33,7 +33,7 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_dir import create_or_resume
-from effsearch.results.run_files import LEDGER_FILE
+from effsearch.results.run_files import LEDGER_FILE, read_settings
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.executor import SerialExecutor
 from effsearch.search.pool import Ended
@@ -116,6 +116,14 @@ class SerialPool:
 
     def close(self) -> None:
         """Nothing to stop."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_start_up() -> Iterator[None]:
+    """Workers that are this process have nothing to load."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screen_plan, "START_SECONDS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +250,12 @@ def test_optuna_sees_the_trials_and_the_screening_as_two_studies(screened: Any) 
     losses = {entry.network_hash: entry.val_loss for entry in entries_of("screened", "screen")}
     found = {trial.user_attrs["network"]: -trial.value for trial in screen_study if trial.value is not None}
     assert found == losses
+
+
+def test_a_space_of_ones_own_is_kept_with_the_run(screened: Any) -> None:
+    kept = Path("screened", "space.yaml")
+    assert kept.read_text() == SPACE_TEXT
+    assert space_hash(read_space(str(kept))) == read_settings(Path("screened")).settings["space_hash"]
 
 
 def test_only_the_last_rounds_weights_are_kept(screened: Any) -> None:

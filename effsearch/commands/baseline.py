@@ -14,7 +14,7 @@ from effsearch.commands import proxy
 from effsearch.commands.baseline_plan import plan_report, say_plan
 from effsearch.commands.baseline_report import make_report
 from effsearch.commands.explain import explain_run
-from effsearch.commands.inputs import read_space
+from effsearch.commands.inputs import read_space, read_text
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.screen_plan import ScreenMode, ScreenPlan, describe_screen, minutes_left, plan_screen
@@ -46,6 +46,7 @@ from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.screening import draw_inside
 from effsearch.space.search_space import Point, SearchSpace
+from effsearch.space.shipped_spaces import shipped_space_names
 from effsearch.space.spec import ModelSpec
 from effsearch.space.supernet_work import ScreenScore
 
@@ -167,21 +168,23 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
+        if options.space not in shipped_space_names():
+            run.write_space(read_text(Path(options.space), what="space file"))
         result = _search(run, problem, search, screen, images, num_workers, choice, earlier, watcher)
         report = make_report(run, problem, search, result)
         run.write_result(report)  # before anything else can go wrong
-        report["certificate"], report["explanation"] = _comments(run, options.space, watcher)
+        report["certificate"], report["explanation"] = _comments(run, watcher)
         run.write_result(report)
         save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
     return report
 
 
-def _comments(run: RunDir, space: str, watcher: Watcher) -> tuple[str | None, list[str]]:
+def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, list[str]]:
     """Say what the certificate says, and which choices mattered; nothing where too few networks were trained."""
     certificate, explanation = None, []
     try:
         certificate = words_of_run(run.path)
-        explanation = list(explain_run(run.path, space=space)["words"])
+        explanation = list(explain_run(run.path)["words"])
     except UsageError:
         pass
     except EffsearchError as error:

@@ -15,7 +15,7 @@ from effsearch.results.atomic import write_text_atomic
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.importance import Bar, EffectMark, draw_importance
 from effsearch.results.plots.save import save_figure
-from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, read_settings
+from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, SPACE_FILE, read_settings
 from effsearch.search.advice import DimensionReport
 from effsearch.search.budget_price import BudgetUse
 from effsearch.search.explain import HALF_WIDTH, Explanation, Training, explain_search
@@ -157,7 +157,8 @@ def _trainings(
 
 
 def _space_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> SearchSpace:
-    name = space_file or settings["space"]
+    own = run / SPACE_FILE
+    name = space_file or (str(own) if own.is_file() else settings["space"])
     try:
         space = read_space(name)
     except SpecError:

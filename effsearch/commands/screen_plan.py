@@ -25,6 +25,8 @@ SUPERNET_SHARE = 0.7  # of the asked time
 SCORING_SHARE = 0.12  # of the asked time
 LEAST_CORE_SECONDS = 240.0  # for a supernet; a younger one ranks no better than counting blocks
 ROUND_SECONDS = 45.0
+LEAST_ROUNDS = 3  # so that little is lost where it is stopped
+START_SECONDS = 8.0  # until workers have loaded what they need
 LEAST_MAP = 2  # pixels of the last map at the supernet's size
 LEAST_RESOLUTION = 16
 MAX_NETWORKS = 4_000
@@ -106,8 +108,9 @@ def plan_screen(
     if has_supernet:
         settings = SupernetSettings()
         seconds = CAUTION * step_seconds(examples, fidelity, images, batch_size=settings.batch_size)
-        num_steps = max(1, int((screen_minutes or 0.0) * 60 / seconds))
-        num_rounds = min(num_steps, max(1, round((screen_minutes or 0.0) * 60 / ROUND_SECONDS)))
+        net_seconds = max(0.0, (screen_minutes or 0.0) * 60 - START_SECONDS)
+        num_steps = max(1, int(net_seconds / seconds))
+        num_rounds = min(num_steps, max(LEAST_ROUNDS, round(net_seconds / ROUND_SECONDS)))
     return ScreenPlan(
         supernet=SupernetPlan(
             fidelity=fidelity,

@@ -95,6 +95,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         free_settings=frozenset(),
         now=datetime.now(UTC),
         runs_root=options.runs_root,
+        is_newest=False,
     ) as run:
         validation = _validate(run, settings, fidelity, images, num_workers, watcher)
         certificate = make_certificate(validation, settings, fidelity)

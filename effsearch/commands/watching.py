@@ -57,7 +57,7 @@ class Watcher:
         now = time.monotonic()
         if now - self._last_printed >= PRINT_SECONDS:
             self._last_printed = now
-            share = f"{done / total:.0%} " if total else ""
+            share = f"{min(1.0, done / total):.0%} " if total else ""
             self.say(f"{what}: {share}{text}".rstrip())
 
     def data_progress(self, what: str, done: int, total: int) -> None:

@@ -6,6 +6,7 @@ ledger.jsonl      one line per finished evaluation
 trials.csv        the same as a table
 specs/            one file per emitted network
 plots/            figures
+space.yaml        the space, where it is the user's own
 report.json       the final result
 run.lock          who is writing
 """
@@ -33,6 +34,7 @@ from effsearch.results.run_files import (
     REPORT_FILE,
     SCHEMA_VERSION,
     SETTINGS_FILE,
+    SPACE_FILE,
     SPECS_FOLDER,
     TRIALS_FILE,
     StoredSettings,
@@ -91,6 +93,14 @@ class RunDir:
         write_text_atomic(path, text if text.endswith("\n") else text + "\n")
         return path
 
+    def write_space(self, text: str) -> None:
+        """Write the file of a space of the user's own, so that the run can be explained without it.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        write_text_atomic(self.path / SPACE_FILE, text)
+
     def write_result(self, result: Mapping[str, Any]) -> Path:
         """Write the final result to `report.json`.
 
@@ -127,6 +137,7 @@ def create_or_resume(
     now: datetime,
     runs_root: Path = Path("runs"),
     command_line: Sequence[str] | None = None,
+    is_newest: bool = True,
 ) -> RunDir:
     """A run directory ready for writing: a new one, or the one at `path` where it left off.
 
@@ -138,6 +149,7 @@ def create_or_resume(
         now: The present, with its time zone; names the directory.
         runs_root: Where new runs and the `latest` links go.
         command_line: For the record, by default this process's own.
+        is_newest: Whether the `latest` links are to lead to it; a check of an old run leaves them.
 
     Raises:
         UsageError: `path` holds something else, or a run with other settings.
@@ -169,7 +181,8 @@ def create_or_resume(
             with contextlib.suppress(OSError):  # not empty: somebody else is in it
                 folder.rmdir()
         raise
-    link_newest(run, command=command, runs_root=runs_root)
+    if is_newest:
+        link_newest(run, command=command, runs_root=runs_root)
     return RunDir(run, stored=stored, is_resumed=is_resumed, lock=lock)
 
 

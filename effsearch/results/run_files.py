@@ -22,6 +22,7 @@ REPORT_FILE = "report.json"
 LOCK_FILE = "run.lock"
 SPECS_FOLDER = "specs"
 PLOTS_FOLDER = "plots"
+SPACE_FILE = "space.yaml"  # of a space that is not shipped
 FAMILY_FILE = "family/family.json"
 
 

@@ -87,6 +87,7 @@ def parse_budgets(
     if text is None or "," not in text:
         return (parse_budget(text, max_params=max_params, max_activations=max_activations),)
     parts = text.split(",")
+    parse_budget(parts[-1], max_params=max_params, max_activations=max_activations)  # its unit is the others'
     last = _AMOUNT.fullmatch(parts[-1])
     unit = last[3] if last and last[3] else ""
     found = []

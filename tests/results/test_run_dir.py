@@ -300,3 +300,17 @@ def test_settings_that_cannot_be_read_are_one_line(content: str, message: str) -
 def test_reading_where_there_is_no_run_says_so() -> None:
     with pytest.raises(UsageError, match=r"no run at nowhere: there is no settings\.json in it"):
         read_settings(Path("nowhere"))
+
+
+def test_a_run_that_is_only_looked_at_does_not_become_the_newest(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "command": "baseline",
+        "settings": {},
+        "free_settings": frozenset[str](),
+        "now": datetime(2026, 1, 1, tzinfo=UTC),
+        "runs_root": tmp_path,
+    }
+    for name in ("old", "new"):
+        create_or_resume(tmp_path / name, **options).close()
+    create_or_resume(tmp_path / "old", is_newest=False, **options).close()
+    assert (tmp_path / "latest").resolve() == (tmp_path / "new").resolve()

@@ -117,9 +117,9 @@ def test_further_bounds_hold_for_each_of_several_budgets() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("200M,400M", "cannot read the budget '200M': write it like 400M-FLOPs"),
+        ("200M,400M", "cannot read the budget '400M': write it like 400M-FLOPs"),
         ("200M,,400M-FLOPs", "cannot read the budget ''"),
-        ("200M,many-FLOPs", "cannot read the budget '200M'"),
+        ("200M,many-FLOPs", "cannot read the budget 'many-FLOPs'"),
         ("200M-FLOPs,", "cannot read the budget ''"),
         (
             "200M,200M-FLOPs",
