@@ -150,8 +150,8 @@ def searches(arm: str, replay: Replay, budget: float, seed: int) -> Iterator[int
                 seed=seed, population=20, tournament=5, cost=cost, budget=budget, space=SPACE
             )
             return run_optuna(replay, budget, sampler)
-        case "TPE":
-            return run_optuna(replay, budget, optuna.samplers.TPESampler(seed=seed))
+        case "TPE independent":
+            return run_optuna(replay, budget, optuna.samplers.TPESampler(seed=seed, multivariate=False))
         case "TPE multivariate":
             return run_optuna(replay, budget, optuna.samplers.TPESampler(seed=seed, multivariate=True))
         case "NSGA-II":
@@ -169,7 +169,7 @@ ARMS = (
     "local search",
     "evolution",
     "TPE multivariate",
-    "TPE",
+    "TPE independent",
     "NSGA-II",
     "GP",
 )
@@ -223,7 +223,7 @@ def measure_front(table: MacroTable, arm: str, seed: int) -> None:
             space=SPACE,
         ),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "TPE": lambda: optuna.samplers.TPESampler(seed=seed),
+        "TPE independent": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=False),
         "TPE multivariate": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True),
         "NSGA-II": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
     }
@@ -452,7 +452,7 @@ def main() -> None:
                         measure_search(table, arm, budget, seed)
         done_fronts = {(one["arm"], one["seed"]) for one in read_records(f"{NAME}_front")}
         for seed in range(options.seeds):
-            for arm in ("thompson", "random", "TPE", "TPE multivariate", "NSGA-II"):
+            for arm in ("thompson", "random", "TPE independent", "TPE multivariate", "NSGA-II"):
                 if options.front and arm in options.arms and (arm, seed) not in done_fronts:
                     measure_front(table, arm, seed)
     print(report())
