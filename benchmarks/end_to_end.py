@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -26,6 +27,7 @@ from recording import append_record, read_records
 
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
+from effsearch.search.problem import SamplerName
 from effsearch.search.samplers import make_sampler
 from effsearch.search.study import distributions_of
 from effsearch.space.outcome import Fidelity
@@ -35,7 +37,7 @@ POOL = "end_to_end_pool"
 POOL_FIDELITY = Fidelity(num_images=20_000, num_epochs=1, resolution=16)
 POOL_BUDGET = 60_000_000
 REPLAY_SEEDS = 40
-RIVALS = ("random", "tpe", "evolution")
+RIVALS: tuple[SamplerName, ...] = ("random", "tpe", "evolution")
 
 
 def best_inside(multiply_adds: float) -> float:
@@ -105,11 +107,11 @@ def _looked_up(point: dict[str, str], budget: float) -> dict[str, object]:
     }
 
 
-def _screen_favourite(ledger: Sequence[dict[str, object]], budget: float) -> dict[str, object] | None:
+def _screen_favourite(ledger: Sequence[dict[str, Any]], budget: float) -> dict[str, object] | None:
     scored = [entry for entry in ledger if entry["kind"] == "screen" and entry["loss"] is not None]
     if not scored:
         return None
-    return _looked_up(min(scored, key=lambda entry: entry["loss"])["point"], budget)  # type: ignore[arg-type, return-value]
+    return _looked_up(min(scored, key=lambda entry: entry["loss"])["point"], budget)
 
 
 def record_pool(num_networks: int) -> None:
@@ -126,12 +128,12 @@ def pool_arms(num_networks: int) -> list[Arm]:
     return [Arm(name=key, spec=spec_of(key), fidelity=POOL_FIDELITY, seed=0) for key in keys[:num_networks]]
 
 
-def replay(rival: str, pool: dict[str, tuple[float, float]], seed: int) -> list[tuple[float, float]]:
+def replay(rival: SamplerName, pool: dict[str, tuple[float, float]], seed: int) -> list[tuple[float, float]]:
     """Search the pool with a rival; give (core-minutes spent, true regret of its best so far) after each training."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, table = macro_space(), load_table()
     best = max(statistics.fmean(table[key].runs) for key in pool)
-    sampler = make_sampler(rival, seed=seed, num_startup=10)  # type: ignore[arg-type]
+    sampler = make_sampler(rival, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     rng = np.random.default_rng(seed)
     left, path, spent, top = dict(pool), [], 0.0, (-1.0, "")

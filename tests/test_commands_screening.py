@@ -44,7 +44,7 @@ from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, TrainingFailed
-from effsearch.space.screening import all_points, screen
+from effsearch.space.screening import UPPER_SHARE, all_points, screen
 from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import load_shipped_space
 from effsearch.space.space_text import space_from_yaml
@@ -198,7 +198,7 @@ def points_inside() -> set[Point]:
     costs = screen(SPACE, points, resolution=16, num_classes=NUM_CLASSES)
     inside = np.zeros(len(points), dtype=bool)
     for budget in BUDGETS:
-        inside |= costs.inside(budget) & (costs.shares(budget) >= screening.LEAST_SHARE)
+        inside |= costs.inside(budget) & (costs.shares(budget) >= UPPER_SHARE)
     return {tuple(point) for point in points[inside].tolist()}
 
 

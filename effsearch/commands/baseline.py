@@ -44,7 +44,7 @@ from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets, short_count
 from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
-from effsearch.space.screening import draw_inside
+from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.shipped_spaces import shipped_space_names
 from effsearch.space.spec import ModelSpec
@@ -205,7 +205,7 @@ def _draw_some(
             resolution=resolution,
             num_classes=num_classes,
             rng=np.random.default_rng(0),
-            least_share=0.8,
+            least_share=UPPER_SHARE,
         )
         specs += [
             space.spec_at(point, resolution=resolution, num_classes=num_classes) for point in points.tolist()

@@ -9,6 +9,7 @@ from typing import Any
 
 from effsearch.commands.explain_words import SHORT_NAMES, advice_words, explanation_words
 from effsearch.commands.inputs import read_space
+from effsearch.commands.proxy import stored_rungs
 from effsearch.commands.recorder import SEARCH_KINDS
 from effsearch.commands.warm_start import space_hash
 from effsearch.results.atomic import write_text_atomic
@@ -19,7 +20,6 @@ from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, SPACE_FILE, r
 from effsearch.search.advice import DimensionReport
 from effsearch.search.budget_price import BudgetUse
 from effsearch.search.explain import HALF_WIDTH, Explanation, Training, explain_search
-from effsearch.search.fidelity import make_rungs
 from effsearch.search.problem import Problem
 from effsearch.search.ranking import reward
 from effsearch.search.surrogate import Interval
@@ -120,11 +120,7 @@ def importance_table(explanation: Explanation) -> str:
 
 
 def _problem_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> Problem:
-    rungs = make_rungs(
-        Fidelity(**settings["fidelity"]),
-        num_rungs=settings.get("num_rungs", 1),
-        reduction=settings.get("reduction", 2),
-    )
+    rungs = stored_rungs(settings)
     return Problem(
         space=_space_of(run, settings, space_file),
         budgets=_budgets_of(settings),

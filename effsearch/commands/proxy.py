@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from effsearch.search.fidelity import (
     Rung,
     choose_fidelity,
     make_fidelity,
+    make_rungs,
 )
 from effsearch.search.local import ProcessExecutor
 from effsearch.space.errors import UsageError
@@ -173,6 +174,15 @@ def stored_setting(run: Path | None, name: str) -> Any:
     if run is None or not is_run(run):
         return None
     return read_settings(run).settings.get(name)
+
+
+def stored_rungs(settings: Mapping[str, Any]) -> tuple[Fidelity, ...]:
+    """Give the rungs of a baseline run from its settings, cheap to dear; an old run has one."""
+    return make_rungs(
+        Fidelity(**settings["fidelity"]),
+        num_rungs=settings.get("num_rungs", 1),
+        reduction=settings.get("reduction", 1),
+    )
 
 
 def stored_fidelity(run: Path | None) -> Fidelity | None:

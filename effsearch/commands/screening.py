@@ -25,13 +25,12 @@ from effsearch.search.screen import ScreenAnswer, ScreenTask, score_networks, tr
 from effsearch.search.screen_prior import joined
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
-from effsearch.space.screening import IntArray, draw_inside
+from effsearch.space.screening import UPPER_SHARE, IntArray, draw_inside
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import RoundResult, ScreenScore
 
 PATH_POOL = 4_096  # points that paths are drawn from
 PATH_REACH = 2.0  # times the widest budget, for paths
-LEAST_SHARE = 0.8  # of a budget
 
 
 def run_screen(
@@ -75,7 +74,7 @@ def run_screen(
         worker, num_workers=num_workers, prepare=prepare_worker
     )
     rng = np.random.default_rng(plan.supernet.seed)
-    least_share = 0.0 if wants_front else LEAST_SHARE
+    least_share = 0.0 if wants_front else UPPER_SHARE
     num_failed = 0
 
     def note(round_index: int, result: RoundResult) -> None:

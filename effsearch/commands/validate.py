@@ -26,7 +26,6 @@ from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
 from effsearch.search.correlation import Correlation
-from effsearch.search.fidelity import make_rungs
 from effsearch.search.validation import (
     Pair,
     Validation,
@@ -74,9 +73,8 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     stored = _read_baseline(options.run)
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
-    top = Fidelity(**stored.settings["fidelity"])
-    num_rungs, reduction = (stored.settings.get(name, 1) for name in ("num_rungs", "reduction"))
-    fidelity = make_rungs(top, num_rungs=num_rungs, reduction=reduction)[0]  # what every network is scored at
+    rungs = proxy.stored_rungs(stored.settings)
+    fidelity, top = rungs[0], rungs[-1]  # every network is scored at the first
     scored = require_scored(_history(options.run), fidelity)  # before any image is decoded
     images = _load_images(
         options.run,

@@ -54,7 +54,7 @@ class Supernet:
     def inherit(self, spec: ModelSpec) -> Network:
         """Give a network of its own with copies of its weights; its norms have seen nothing yet."""
         spec = compact(spec)
-        network = build_on_meta(spec).to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build_on_meta(spec).to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         tensors = network.state_dict(keep_vars=True)
         with torch.no_grad():
             for shared in shared_layers(spec, self.sharing):

@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from effsearch.results.json_files import to_json_text
 from effsearch.results.user_names import to_field_names, to_user_names
+from effsearch.space.outcome import EvaluationKind
 
 SCHEMA_VERSION = 1
-
-EvaluationKind = Literal["trial", "confirm", "anchor", "coefficient", "final", "validate", "rung", "screen"]
 
 
 class ScoreKey(NamedTuple):

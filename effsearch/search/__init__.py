@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from effsearch.search.engine import ThompsonEngine
     from effsearch.search.evolution import EvolutionSampler
     from effsearch.search.samplers import make_sampler
-    from effsearch.search.thompson import ThompsonEngine, ThompsonSampler
+    from effsearch.search.thompson import ThompsonSampler
 
 __all__ = ["EvolutionSampler", "ThompsonEngine", "ThompsonSampler", "make_sampler"]
 

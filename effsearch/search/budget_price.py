@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 
 from effsearch.search.candidates import SMALL_SPACE, Candidates
+from effsearch.search.features import network_features
 from effsearch.search.kernel import FloatArray, IntArray
 from effsearch.search.problem import Problem
 from effsearch.search.surrogate import Surrogate
 from effsearch.space.budget import Budget
-from effsearch.space.screening import Costs, all_points, count_blocks, screen
+from effsearch.space.screening import Costs, all_points, screen
 
-FEATURES = ("number of blocks", "log FLOPs", "log params")
 EXTRA_PERCENT = (10, 25, 50)
 BINDS_FROM = 0.9  # share of a bound, on average over the best networks
 NUM_BEST = 5  # trained networks that stand for the best
@@ -42,13 +42,6 @@ class BudgetUse:
     binding: str | None  # the bound that is used most, where it is used nearly whole
     prices: tuple[Price, ...]
     liked: IntArray  # (num_liked, num_dimensions), trained or not, best first
-
-
-def network_features(problem: Problem, points: IntArray) -> FloatArray:
-    """Give what is known of networks without training, (num_points, 3), named by `FEATURES`."""
-    costs = _count(problem, points)
-    columns = [count_blocks(problem.space, points), np.log(costs.multiply_adds), np.log(costs.parameters)]
-    return np.stack(columns, axis=1).astype(np.float64)
 
 
 def price_budget(

@@ -11,15 +11,13 @@ import numpy as np
 
 from effsearch.search.kernel import FloatArray, IntArray
 from effsearch.space.errors import BudgetError
+from effsearch.space.screening import UPPER_SHARE
 
 Costs = Callable[[IntArray], FloatArray]
 Values = Callable[[IntArray], FloatArray]
 Canonical = Callable[[tuple[int, ...]], Hashable]
 
 SMALL_SPACE = 20_000  # points; up to here all are looked at
-LEAST_SHARE = (
-    0.8  # of the budget, in start-up draws: it cuts the regret of random search by 20 to 40 per cent
-)
 DRAWS = 2_048  # at a time
 NUM_PULLS = 200  # steps towards cheaper choices before a draw is given up
 POOL = 512  # candidates kept of a large space
@@ -129,7 +127,7 @@ class Candidates:
         else:
             points = self.new(self._draws(budget), taken)
         if budget is not None and len(points):
-            upper = points[self.costs(points) >= LEAST_SHARE * budget]
+            upper = points[self.costs(points) >= UPPER_SHARE * budget]
             points = upper if len(upper) else points
         return points[:number]
 

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from effsearch.search.advice import Advice, ChoiceEffect, DimensionReport, give_advice
-from effsearch.search.budget_price import FEATURES, BudgetUse, network_features, price_budget
+from effsearch.search.budget_price import BudgetUse, price_budget
+from effsearch.search.features import FEATURES, network_features
 from effsearch.search.kernel import FloatArray, IntArray
 from effsearch.search.problem import Problem
 from effsearch.search.surrogate import Interval, Surrogate, fit_surrogate

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from effsearch.search.engine import NUM_STARTUP, ThompsonEngine
+from effsearch.search.features import FEATURES, network_features
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposal
 from effsearch.search.ranking import reward
@@ -20,20 +21,19 @@ from effsearch.search.trained import score_of
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job
-from effsearch.space.screening import Costs, count_blocks, draw_inside, screen
+from effsearch.space.screening import UPPER_SHARE, Costs, draw_inside, screen
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-LEAST_SHARE = 0.8  # of the budget, for what is drawn at random
 CAP_DRAWS = 2_000  # networks from whose costs the bound of one proposal is drawn, with two objectives
 LEAST_SAY = (
     0.2  # a minute of training has tau .54 with the truth where a supernet has .79: a fifth of its weight
 )
 MISLEADING = 0.25
-SCREEN_FEATURE = 3  # its column among the features
+SCREEN_FEATURE = len(FEATURES)  # its column: the prior's come after what is known of any network
 HONEST_EVERY = 4  # one proposal in so many is any of the screened networks
 SHORTLIST = 256  # networks whose scores are drawn jointly
 
@@ -244,13 +244,7 @@ class ModelProposer:
         return points if len(points) else None
 
     def _features(self, points: IntArray) -> FloatArray:
-        costs = self._count(points)
-        columns = [
-            count_blocks(self._space, points).astype(np.float64),
-            np.log(costs.multiply_adds),
-            np.log(costs.parameters),
-        ]
-        known = np.stack(columns, axis=1)
+        known = network_features(self._problem, points)
         return known if self._prior is None else np.concatenate([known, self._prior.features(points)], axis=1)
 
     def _costs(self, points: IntArray) -> FloatArray:
@@ -278,7 +272,7 @@ class ModelProposer:
             )
         )
 
-    def _draw(self, num_points: int, least_share: float = LEAST_SHARE) -> IntArray:
+    def _draw(self, num_points: int, least_share: float = UPPER_SHARE) -> IntArray:
         return draw_inside(
             self._space,
             self._problem.budgets[int(self._rng.integers(len(self._problem.budgets)))],

@@ -15,11 +15,10 @@ from effsearch.search.study import distributions_of, finished_trial, memory_stud
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import Cost, count_cost
 from effsearch.space.outcome import Job
-from effsearch.space.screening import IntArray, all_points, draw_inside, screen
+from effsearch.space.screening import UPPER_SHARE, IntArray, all_points, draw_inside, screen
 from effsearch.space.search_space import Point
 from effsearch.space.spec import ModelSpec
 
-LEAST_SHARE = 0.8  # start-up draws use at least this share of the budget: it cuts regret by 20 to 40 per cent
 NUM_RANDOM = 10  # networks drawn at random before the sampler is asked
 MAX_REFUSALS = 60  # proposals refused in a row before a random one inside the budget is taken
 DRAWS_AT_ONCE = 256
@@ -110,7 +109,7 @@ class SamplerProposer:
 
     def _random_proposal(self, budget_index: int) -> Proposal | None:
         """Take a random point of the upper budget, then of the whole of it, then of a full enumeration."""
-        for least_share in (LEAST_SHARE, 0.0):
+        for least_share in (UPPER_SHARE, 0.0):
             for point in self._draw(least_share, budget_index):
                 proposal = self._enqueued(point, budget_index)
                 if proposal:

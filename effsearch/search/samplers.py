@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -11,13 +11,12 @@ from optuna.samplers import BaseSampler
 from effsearch.search.choices import Parameters
 from effsearch.search.engine import NUM_STARTUP
 from effsearch.search.evolution import EvolutionSampler
+from effsearch.search.problem import SamplerName
 from effsearch.search.thompson import ThompsonSampler
 from effsearch.space.errors import UsageError
 
 OPTUNA_STARTUP = 10  # Optuna's own defaults
 OPTUNA_POPULATION = 50
-
-SamplerName = Literal["thompson", "tpe", "random", "nsga2", "gp", "evolution"]
 
 
 def make_sampler(

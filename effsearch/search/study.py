@@ -7,7 +7,7 @@ brought up to date from it.
 
 import fcntl
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,11 +82,6 @@ class JournalStudy:
         if network not in self._networks:
             self._study.add_trial(trial)
             self._networks.add(network)
-
-    def add_all(self, trials: Iterable[FrozenTrial]) -> None:
-        """Write finished trials, each unless the study has one of that network."""
-        for trial in trials:
-            self.add(trial)
 
 
 class _FileLock(JournalFileOpenLock):

@@ -17,7 +17,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from effsearch.search.choices import MISSING, Parameters, SeenParameters, first_value, is_supported
 from effsearch.search.engine import NUM_STARTUP
-from effsearch.search.engine import ThompsonEngine as ThompsonEngine
 from effsearch.search.study_models import Number, Numbers, StudyKey, StudyModels, key_of
 
 

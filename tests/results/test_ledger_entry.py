@@ -76,7 +76,7 @@ def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "guess"}, "kind must be one of trial, .*, validate, rung, screen, got 'guess'"),
+        ({"kind": "guess"}, "kind must be one of anchor, trial, .*, rung, screen, got 'guess'"),
         ({"parameters": 1.5}, "parameters must be a whole number of at least 0, got 1.5"),
         ({"multiply_adds": -1}, "multiply_adds must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),

@@ -3,7 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from effsearch.search.budget_price import FEATURES, BudgetUse, network_features, price_budget
+from effsearch.search.budget_price import BudgetUse, price_budget
+from effsearch.search.features import FEATURES, network_features
 from effsearch.search.problem import Problem
 from effsearch.search.surrogate import fit_surrogate
 from effsearch.space.budget import Budget

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from effsearch.search.model_proposer import HONEST_EVERY, LEAST_SHARE, ModelProposer
+from effsearch.search.model_proposer import HONEST_EVERY, ModelProposer
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposal
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job, ProxyResult
-from effsearch.space.screening import sample_points
+from effsearch.space.screening import UPPER_SHARE, sample_points
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore
 
@@ -74,7 +74,7 @@ def test_every_proposal_is_new_and_inside_the_budget_it_is_asked_for(
         proposer.observe(job_of(proposal), index % 3 / 3, rung=0)
         proposals.append(proposal)
     assert len({proposal.network for proposal in proposals}) == 12
-    assert all(one.cost.multiply_adds >= LEAST_SHARE * 40e6 for one in proposals[:4])  # the start-up
+    assert all(one.cost.multiply_adds >= UPPER_SHARE * 40e6 for one in proposals[:4])  # the start-up
 
 
 def test_a_narrow_budget_is_not_narrowed_by_the_wide_ones_further_bounds(

@@ -8,11 +8,12 @@ import pytest
 
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposer import Proposal
-from effsearch.search.sampler_proposer import LEAST_SHARE, SamplerProposer, second_value
+from effsearch.search.sampler_proposer import SamplerProposer, second_value
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import BudgetError
 from effsearch.space.outcome import Job
+from effsearch.space.screening import UPPER_SHARE
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.space_text import space_from_yaml
 
@@ -67,7 +68,7 @@ def test_start_up_draws_use_most_of_the_budget(
     macro: SearchSpace, make_problem: MakeProblem, run: Run
 ) -> None:
     proposals = run(make(make_problem(macro), num_startup=12), 12)
-    assert all(one.cost.multiply_adds >= LEAST_SHARE * 60e6 for one in proposals)
+    assert all(one.cost.multiply_adds >= UPPER_SHARE * 60e6 for one in proposals)
 
 
 def test_each_proposal_is_inside_the_budget_it_is_asked_for(

@@ -63,14 +63,6 @@ def test_a_network_is_written_once_over_all_resumes(widths: SearchSpace, tmp_pat
     assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1"]
 
 
-def test_many_trials_are_written_at_once_and_each_network_once(widths: SearchSpace, tmp_path: Path) -> None:
-    path = tmp_path / "study.journal"
-    study = JournalStudy(path, study_name="run")
-    study.add(trial(widths, 1))
-    study.add_all(trial(widths, index) for index in (0, 1, 2, 0))
-    assert [one.user_attrs["network"] for one in read(path)] == ["network-1", "network-0", "network-2"]
-
-
 def test_two_studies_share_one_journal(widths: SearchSpace, tmp_path: Path) -> None:
     path = tmp_path / "study.journal"
     for name, index in (("run", 0), ("screen", 1)):
@@ -87,7 +79,9 @@ def test_two_objectives_are_a_score_to_raise_and_a_cost_to_lower(widths: SearchS
         finished_trial(widths, labels[1], values=(0.6, 20.0), network="b"),
         finished_trial(widths, labels[2], values=(0.6, 30.0), network="c"),
     ]
-    JournalStudy(path, study_name="run", has_two_objectives=True).add_all(trials)
+    study_file = JournalStudy(path, study_name="run", has_two_objectives=True)
+    for one in trials:
+        study_file.add(one)
     study = memory_study(optuna.samplers.RandomSampler(seed=0), has_two_objectives=True)
     study.add_trials(read(path))
     assert [one.user_attrs[NETWORK_ATTRIBUTE] for one in study.best_trials] == ["a", "b"]

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from effsearch.search import ThompsonSampler
-from effsearch.search.thompson import ThompsonEngine
+from effsearch.search.engine import ThompsonEngine
 from effsearch.space.errors import BudgetError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
