@@ -28,7 +28,7 @@ from recording import append_record, read_records
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.search.problem import SamplerName
-from effsearch.search.samplers import make_sampler
+from effsearch.search.samplers.make_sampler import make_sampler
 from effsearch.search.study import distributions_of
 from effsearch.space.outcome import Fidelity
 

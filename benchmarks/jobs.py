@@ -12,8 +12,8 @@ from effsearch.commands.proxy import default_num_workers
 from effsearch.proxy_train.score import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
-from effsearch.search.executor import drive
-from effsearch.search.local import ProcessExecutor
+from effsearch.search.placement.executor import drive
+from effsearch.search.placement.local import ProcessExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult

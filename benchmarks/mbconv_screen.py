@@ -26,7 +26,7 @@ from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_files import LEDGER_FILE, read_report, read_settings
-from effsearch.search.correlation import correlate_kendall
+from effsearch.search.validating.correlation import correlate_kendall
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Fidelity, derive_seed

@@ -27,8 +27,8 @@ from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.proxy_train.zero_cost import ZERO_COST, zero_cost_scores
 from effsearch.results.plots.save import save_figure
-from effsearch.search.executor import drive
-from effsearch.search.local import ProcessExecutor
+from effsearch.search.placement.executor import drive
+from effsearch.search.placement.local import ProcessExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed, derive_seed

@@ -18,8 +18,8 @@ from recording import read_records
 from scipy.stats import rankdata
 
 from effsearch.results.plots.style import DARK_COLOURS, GRID, MUTED, SERIES_MARKERS
-from effsearch.search.correlation import Correlation, correlate_kendall
-from effsearch.search.screen_prior import NASWOT_WEIGHT, FloatArray
+from effsearch.search.screening.screen_prior import NASWOT_WEIGHT, FloatArray
+from effsearch.search.validating.correlation import Correlation, correlate_kendall
 
 NAME = "proxy_rank"
 POPULATIONS: tuple[Population, ...] = ("all", "band", "everything")

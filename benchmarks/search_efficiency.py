@@ -26,10 +26,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from recording import append_record, read_records
 
-from effsearch.search.engine import ThompsonEngine
-from effsearch.search.evolution import EvolutionSampler
-from effsearch.search.thompson import ThompsonSampler
-from effsearch.search.trade_off import dominated_area, front_of
+from effsearch.search.model.engine import ThompsonEngine
+from effsearch.search.model.trade_off import dominated_area, front_of
+from effsearch.search.samplers.evolution import EvolutionSampler
+from effsearch.search.samplers.thompson import ThompsonSampler
 from effsearch.space.screening import sample_points, screen
 from effsearch.space.shipped_spaces import load_shipped_space
 

@@ -28,8 +28,8 @@ from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import read_settings
 from effsearch.results.supernet_files import SupernetFiles
-from effsearch.search.pool import WorkerPool
-from effsearch.search.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
+from effsearch.search.placement.pool import WorkerPool
+from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
 from effsearch.space.outcome import Fidelity
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import RoundResult, ScreenScore, SupernetPlan

@@ -154,7 +154,7 @@ def baseline(
     ] = "synthetic",
     trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
+        float | None, typer.Option(help="Time for all, over all resumes; 10 where no --trials is given.")
     ] = None,
     resolution: Annotated[
         int | None,
@@ -212,7 +212,8 @@ def baseline(
     config: Config = None,
 ) -> None:
     """Find the best network inside a budget."""
-    from effsearch.commands.baseline import BaselineOptions, run_baseline
+    from effsearch.commands.baseline import run_baseline
+    from effsearch.commands.baseline_plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.commands.tables import print_baseline, print_plan
     from effsearch.commands.watching import Watcher

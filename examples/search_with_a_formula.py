@@ -3,9 +3,9 @@
 import time
 
 from effsearch.search.baseline import search_baseline
-from effsearch.search.executor import SerialExecutor
-from effsearch.search.make_proposer import make_proposer
+from effsearch.search.placement.executor import SerialExecutor
 from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.space.budget import parse_budgets
 from effsearch.space.outcome import Evaluation, Fidelity, ProxyResult
 from effsearch.space.shipped_spaces import load_shipped_space

@@ -1,10 +1,16 @@
 """What tests of several rooms share."""
 
+import json
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from effsearch import cli
 from effsearch.space.spec import BLOCK_KINDS, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "gelu")
@@ -14,6 +20,59 @@ ACTIVATIONS = ("none", "relu", "relu6", "swish", "hard_swish", "gelu")
 def random_spec() -> Callable[[np.random.Generator], ModelSpec]:
     """Draws a small network anywhere in the schema: every kind, squeeze-excite, skip, stem, head and odd sizes."""
     return _draw_spec
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+Effsearch = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of decoded images, one for all tests of commands."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def effsearch(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
+) -> Effsearch:
+    """Runs a command in this process, in an empty folder."""
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["effsearch", *words])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        return Done(ended.value.code if isinstance(ended.value.code, int) else 0, out, err)
+
+    return call
+
+
+def refuses(ended: Done, code: int, *words: str) -> None:
+    """One line on stderr that names what is wrong, the right exit code, and nothing on stdout."""
+    last = ended.err.strip().splitlines()[-1]
+    assert ended.code == code, ended.err
+    assert last.startswith("effsearch: ")
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    for word in words:
+        assert word in last
 
 
 @pytest.fixture

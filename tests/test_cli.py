@@ -4,72 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from effsearch import cli
+from .conftest import Effsearch, refuses
 
 TINY = ["--images", "64", "--epochs", "1", "--proxy-resolution", "16", "--proxy-width", "0.25"]
 TINY += ["--workers", "1", "--finalists", "1", "--seeds", "2", "--screen", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Effsearch = Callable[..., Ended]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def effsearch(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path, cache: Path
-) -> Effsearch:
-    """Run a command in this process, in an empty folder."""
-    monkeypatch.setenv("EFFSEARCH_CACHE", str(cache))
-    monkeypatch.chdir(tmp_path)
-    return _caller(monkeypatch, capfd)
-
-
-def _caller(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Effsearch:
-    def call(*words: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["effsearch", *words])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capfd.readouterr()
-        return Ended(ended.value.code if isinstance(ended.value.code, int) else 0, out, err)
-
-    return call
-
-
-def refuses(ended: Ended, code: int, *words: str) -> None:
-    """One line on stderr that names what is wrong, the right exit code, and nothing on stdout."""
-    last = ended.err.strip().splitlines()[-1]
-    assert ended.code == code, ended.err
-    assert last.startswith("effsearch: ")
-    assert "Traceback" not in ended.err
-    assert ended.out == ""
-    for word in words:
-        assert word in last
 
 
 # The main job, once, in one folder that several tests read.
@@ -147,6 +92,20 @@ def test_a_resumed_run_counts_the_total(main_job: dict[str, Any], effsearch: Eff
     assert again.json["trials"] == 4
     other = effsearch("baseline", "--budget", "300M-FLOPs", "--trials", "4", "--run", run, *TINY)
     refuses(other, 2, "budget was 400M-FLOPs, now 300M-FLOPs")
+
+
+def test_minutes_count_over_all_calls(effsearch: Effsearch) -> None:
+    line = ("baseline", "--minutes", "0.02", "--no-anchors", "--run", "timed", *TINY)
+    assert effsearch(*line).code == 0
+    ledger, environment = Path("timed", "ledger.jsonl"), Path("timed", "environment.json")
+    before, starts = ledger.read_bytes(), json.loads(environment.read_text())
+    ended = datetime.fromisoformat(json.loads(before.splitlines()[-1])["time"])
+    starts["starts"][0]["time"] = (ended - timedelta(minutes=1)).isoformat()  # as if it had taken so long
+    environment.write_text(json.dumps(starts))
+    again = effsearch(*line)
+    assert again.code == 0, again.err
+    assert "1.0 of 0.02 minutes were spent by earlier calls: nothing new is trained" in again.err
+    assert ledger.read_bytes() == before
 
 
 def test_a_run_without_a_time_is_the_same_twice(effsearch: Effsearch) -> None:

@@ -1,103 +1,205 @@
-"""What is about to be searched, and what will the asked time buy?"""
+"""What was asked of a baseline search, and what will be done for it?
+
+Everything that a search needs is found out here, before a run directory exists.
+"""
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from effsearch.commands import proxy
+from effsearch.commands.inputs import read_space
+from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
+from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
-from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING, FidelityChoice
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.search.fidelity import (
+    ENOUGH_AFTER_SCREENING,
+    ENOUGH_TRAININGS,
+    FidelityChoice,
+    default_num_rungs,
+    make_rungs,
+)
 from effsearch.search.problem import Problem, SearchSettings
-from effsearch.space.budget import Budget
-from effsearch.space.outcome import Fidelity
-from effsearch.space.screening import sample_points, screen
+from effsearch.search.ranking import reward
+from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
+from effsearch.space.budget import Budget, parse_budgets
+from effsearch.space.outcome import Evaluation
+from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace
+from effsearch.space.spec import ModelSpec
 
-NUM_SURVEYED = 100_000  # candidates drawn to describe the space
+DEFAULT_RESOLUTION = 224
+NUM_TIMED_NETWORKS = 2  # beside the anchors, to predict the time of a training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """What a space looks like from a budget, estimated from uniform draws."""
+class BaselineOptions:
+    """What a user asks of `effsearch baseline`."""
 
-    size: int
-    least_multiply_adds: int
-    median_multiply_adds: int
-    most_multiply_adds: int
-    share_inside: float
+    budget: str | None
+    max_params: str | None
+    max_activations: str | None
+    space: str
+    resolution: int | None
+    num_classes: int | None
+    search: SearchSettings
+    proxy: ProxyOptions
+    has_anchors: bool
+    screen: ScreenMode
+    screen_minutes: float | None
+    num_rungs: int | None
+    warm_start: Path | None
+    num_workers: int | None
+    run: Path | None
+    runs_root: Path
+    is_dry_run: bool
 
 
-def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> Survey:
-    """Draw many candidates and say what they cost."""
-    points = sample_points(space, NUM_SURVEYED, rng=np.random.default_rng(0))
-    costs = screen(space, points, resolution=resolution, num_classes=num_classes)
-    return Survey(
-        size=space.size,
-        least_multiply_adds=int(costs.multiply_adds.min()),
-        median_multiply_adds=int(np.median(costs.multiply_adds)),
-        most_multiply_adds=int(costs.multiply_adds.max()),
-        share_inside=float(costs.inside(budget).mean()),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselinePlan:
+    """What will be done."""
+
+    problem: Problem
+    search: SearchSettings
+    images: ImageData
+    screen: ScreenPlan | None
+    choice: FidelityChoice  # of the top rung
+    num_rungs: int
+    num_workers: int
+    earlier: tuple[Evaluation, ...]  # of a run of the same space
+
+
+def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
+    """Read what was named, load the images, time a few networks, and settle what is left open.
+
+    Raises:
+        EffsearchError: Something that was named cannot be read, or nothing fits.
+    """
+    budgets = parse_budgets(
+        options.budget, max_params=options.max_params, max_activations=options.max_activations
+    )
+    space = read_space(options.space)
+    resolution = options.resolution or space.resolution or DEFAULT_RESOLUTION
+    search = options.search
+    if search.objective == "reward":
+        reward(0.5, multiply_adds=1, target=budgets[-1].multiply_adds, exponent=search.reward_exponent)
+    if options.num_classes is not None:  # cheap to find out before any image is decoded
+        _draw_some(space, budgets, resolution, options.num_classes)
+    earlier = () if options.warm_start is None else tuple(read_earlier(options.warm_start, space))
+    if options.warm_start is not None:
+        watcher.say(f"warm start: {len(earlier)} trainings of {options.warm_start}")
+    images = proxy.load_proxy_images(options.proxy, watcher)
+    num_classes = options.num_classes or images.num_classes
+    examples = _draw_some(space, budgets, resolution, num_classes)
+    anchors = _anchors(budgets, resolution, num_classes) if options.has_anchors else ()
+    num_workers = proxy.default_num_workers(options.num_workers)
+    timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
+    screen = plan_screen(
+        options.screen,
+        images,
+        timed,
+        has_fixed_strides=space.has_fixed_strides,
+        minutes=search.minutes,
+        screen_minutes=options.screen_minutes,
+        num_trials=search.num_trials,
+        num_workers=num_workers,
+        sampler=search.sampler,
+        seed=search.seed,
+        stored=proxy.stored_setting(options.run, "screen"),
+    )
+    choice = proxy.plan_fidelity(
+        options.proxy,
+        images,
+        timed,
+        stored=proxy.stored_fidelity(options.run),
+        has_fixed_strides=space.has_fixed_strides,
+        minutes=minutes_left(screen, search.minutes, screen_minutes=options.screen_minutes),
+        num_workers=num_workers,
+        enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
+    )
+    num_rungs = (
+        options.num_rungs
+        or proxy.stored_setting(options.run, "num_rungs")
+        or default_num_rungs(choice.num_trainings if search.minutes is not None else search.num_trials or 1)
+    )
+    problem = Problem(
+        space=space,
+        budgets=budgets,
+        resolution=resolution,
+        num_classes=num_classes,
+        rungs=make_rungs(choice.fidelity, num_rungs=num_rungs, reduction=search.reduction),
+        anchors=anchors,
+    )
+    return BaselinePlan(
+        problem=problem,
+        search=search,
+        images=images,
+        screen=screen,
+        choice=choice,
+        num_rungs=num_rungs,
+        num_workers=num_workers,
+        earlier=earlier,
     )
 
 
-def say_plan(
-    choice: FidelityChoice,
-    rungs: Sequence[Fidelity],
-    settings: SearchSettings,
-    num_workers: int,
-    watcher: Watcher,
-) -> None:
-    """Say what one training is, what the time buys of it, and when that is too little."""
-    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
-    if len(rungs) > 1:
-        cheapest = proxy.describe_fidelity(rungs[0])
-        watcher.say(
-            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted"
-        )
-    if settings.minutes is not None:
-        text += (
-            f", and the time left for them on {num_workers} worker(s) buys about "
-            f"{choice.num_trainings} trainings"
-        )
-    watcher.say(text)
-    if choice.num_rungs_down and settings.minutes is not None:
-        watcher.say(
-            "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "
-            "better one"
-        )
-    if settings.minutes is not None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
-        watcher.say(
-            f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
-        )
-
-
-def plan_report(
-    problem: Problem, choice: FidelityChoice, settings: SearchSettings, num_workers: int
-) -> dict[str, Any]:
-    """Give what a dry run found out, as JSON values."""
-    survey = survey_space(
-        problem.space, problem.budget, resolution=problem.resolution, num_classes=problem.num_classes
-    )
+def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:
+    """Give the settings that are stored with the run: what was asked, and what was settled."""
+    problem = plan.problem
     return {
-        "space": problem.space.name,
         "budget": "; ".join(map(str, problem.budgets)),
+        "budget_limits": problem.budget.limits(),
+        "budgets": [budget.limits() for budget in problem.budgets],
+        "space": problem.space.name,
+        "space_hash": space_hash(problem.space),
+        "data": options.proxy.data,
+        "data_fingerprint": plan.images.fingerprint,
         "resolution": problem.resolution,
-        "classes": problem.num_classes,
-        "size": survey.size,
-        "multiply_adds": {
-            "least": survey.least_multiply_adds,
-            "median": survey.median_multiply_adds,
-            "most": survey.most_multiply_adds,
-        },
-        "share_inside": survey.share_inside,
-        "proxy": dataclasses.asdict(choice.fidelity),
-        "rungs": [dataclasses.asdict(rung) for rung in problem.rungs],
-        "seconds_per_training": choice.seconds,
-        "minutes": settings.minutes,
-        "workers": num_workers,
-        "trainings": choice.num_trainings if settings.minutes is not None else settings.num_trials,
-        "anchors": [anchor.name for anchor in problem.anchors],
+        "image_resolution": plan.images.resolution,
+        "num_classes": problem.num_classes,
+        **dataclasses.asdict(plan.search),
+        "fidelity": dataclasses.asdict(plan.choice.fidelity),
+        "num_rungs": plan.num_rungs,
+        "screen_mode": options.screen,
+        "screen_minutes": options.screen_minutes,
+        "screen": None if plan.screen is None else dataclasses.asdict(plan.screen),
+        "warm_start": None if options.warm_start is None else str(options.warm_start),
+        "training": proxy.train_settings_record(),
+        "num_workers": plan.num_workers,
     }
+
+
+def _draw_some(
+    space: SearchSpace, budgets: Sequence[Budget], resolution: int, num_classes: int
+) -> list[ModelSpec]:
+    """Draw a few networks from each upper budget; raises where nothing fits."""
+    specs = []
+    for budget in budgets:
+        points = draw_inside(
+            space,
+            budget,
+            NUM_TIMED_NETWORKS,
+            resolution=resolution,
+            num_classes=num_classes,
+            rng=np.random.default_rng(0),
+            least_share=UPPER_SHARE,
+        )
+        specs += [
+            space.spec_at(point, resolution=resolution, num_classes=num_classes) for point in points.tolist()
+        ]
+    return specs
+
+
+def _anchors(budgets: Sequence[Budget], resolution: int, num_classes: int) -> tuple[Anchor, ...]:
+    """Give the known networks that each budget holds, shrunk where they do not fit, each once."""
+    found = [
+        make_anchor(preset, budget, resolution=resolution, num_classes=num_classes)
+        for budget in reversed(budgets)
+        for preset in ANCHOR_PRESETS
+    ]
+    return tuple({anchor.name: anchor for anchor in found if anchor is not None}.values())

@@ -17,12 +17,12 @@ from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.importance import Bar, EffectMark, draw_importance
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, SPACE_FILE, read_settings
-from effsearch.search.advice import DimensionReport
-from effsearch.search.budget_price import BudgetUse
-from effsearch.search.explain import HALF_WIDTH, Explanation, Training, explain_search
+from effsearch.search.explaining.advice import DimensionReport
+from effsearch.search.explaining.budget_price import BudgetUse
+from effsearch.search.explaining.explain import HALF_WIDTH, Explanation, Training, explain_search
+from effsearch.search.model.surrogate import Interval
 from effsearch.search.problem import Problem
 from effsearch.search.ranking import reward
-from effsearch.search.surrogate import Interval
 from effsearch.space.budget import Budget, parse_budget
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.outcome import Fidelity

@@ -1,8 +1,8 @@
 """How is an explanation put into words, a line for each thing learned?"""
 
-from effsearch.search.advice import Advice
-from effsearch.search.budget_price import BudgetUse, Price
-from effsearch.search.explain import HALF_WIDTH, Explanation
+from effsearch.search.explaining.advice import Advice
+from effsearch.search.explaining.budget_price import BudgetUse, Price
+from effsearch.search.explaining.explain import HALF_WIDTH, Explanation
 
 SHORT_NAMES = {"multiply_adds": "FLOPs", "parameters": "params", "activations": "activations"}
 _ENDS = {"more": "largest", "less": "smallest", "budget": "largest"}
@@ -13,11 +13,14 @@ def explanation_words(explanation: Explanation) -> list[str]:
     num_sure, num_all = explanation.num_sure, len(explanation.dimensions)
     seen = f"{explanation.num_networks} networks, {explanation.num_trainings} trainings"
     if num_sure == 0:
-        first = f"{seen}: too few to say which dimension matters, all intervals are too wide; train more"
+        first = f"{seen}: too few to say of any dimension that its best choice beats its worst; train more"
     elif num_sure == num_all:
-        first = f"{seen}: sure what is best in each of the {num_all} dimensions"
+        first = f"{seen}: the best choice surely beats the worst in each of the {num_all} dimensions"
     else:
-        first = f"{seen}: sure what is best in {num_sure} of {num_all} dimensions, intervals too wide in the others"
+        first = (
+            f"{seen}: the best choice surely beats the worst in {num_sure} of {num_all} dimensions; in the others "
+            "that may be chance"
+        )
     lines = [first]
     for use in explanation.budgets:
         lines += use_words(use)

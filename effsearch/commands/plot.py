@@ -46,7 +46,7 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
 def _describe(series: FrontSeries) -> dict[str, Any]:
     front = series.front
     costs = [point.multiply_adds for point in front]
-    reference = series.budget or max(costs)
+    reference = max(series.budgets, default=max(costs))
     area = hypervolume(costs, [point.accuracy for point in front], reference_cost=reference)
     points = [
         {"name": point.name, "multiply_adds": point.multiply_adds, "accuracy": point.accuracy}

@@ -16,7 +16,6 @@ from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import is_run, read_settings
-from effsearch.search.executor import Executor
 from effsearch.search.fidelity import (
     DEFAULT_RUNG,
     ENOUGH_TRAININGS,
@@ -27,7 +26,8 @@ from effsearch.search.fidelity import (
     make_fidelity,
     make_rungs,
 )
-from effsearch.search.local import ProcessExecutor
+from effsearch.search.placement.executor import Executor
+from effsearch.search.placement.local import ProcessExecutor
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.spec import ModelSpec

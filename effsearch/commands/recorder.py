@@ -9,6 +9,7 @@ from effsearch.results.ledger import Ledger
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.run_dir import RunDir
 from effsearch.results.screened import from_screen_entry, to_screen_entry
+from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
 from effsearch.search.problem import Problem
 from effsearch.space.outcome import Evaluation
@@ -34,6 +35,11 @@ class Recorder:
     def history(self) -> list[Evaluation]:
         """Give the trainings that the ledger holds, oldest first, but for those that only check a proxy."""
         return [from_entry(entry) for entry in self._ledger.entries if entry.kind in SEARCH_KINDS]
+
+    def seconds_spent(self) -> float:
+        """Give the wall time that earlier calls took to search."""
+        entries = [entry for entry in self._ledger.entries if entry.kind in SEARCH_KINDS | {"screen"}]
+        return seconds_spent(self._run.path, entries)
 
     def screened(self, space: SearchSpace) -> dict[Point, ScreenScore]:
         """Give the networks that were scored without a training of their own."""

@@ -12,7 +12,7 @@ from effsearch.commands.proxy import step_seconds
 from effsearch.commands.watching import minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.supernet_train import SupernetSettings
-from effsearch.search.problem import Problem, SamplerName
+from effsearch.search.problem import SamplerName
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.small_images import count_removable_strides
@@ -47,10 +47,10 @@ class ScreenPlan:
 
 def plan_screen(
     mode: ScreenMode,
-    problem: Problem,
     images: ImageData,
     examples: list[ModelSpec],
     *,
+    has_fixed_strides: bool,
     minutes: float | None,
     screen_minutes: float | None,
     num_trials: int | None,
@@ -63,9 +63,9 @@ def plan_screen(
 
     Args:
         mode: As the user asked.
-        problem: What is searched.
         images: The data.
         examples: Networks such as will be drawn, at the target.
+        has_fixed_strides: Whether the space keeps its strides.
         minutes: Of the whole search.
         screen_minutes: Asked for the supernet; None takes a share of `minutes`.
         num_trials: Asked for; counts where there are no minutes.
@@ -84,10 +84,6 @@ def plan_screen(
         most = "" if minutes is None else f" and below {most_minutes:g}, which is left of --minutes for it"
         raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
     if stored is not None:
-        if mode == "off":
-            raise UsageError(
-                "the run was started with a screening; leave out --screen off or give another --run"
-            )
         return stored_plan(stored)
     if sampler != "thompson":
         if mode in ("supernet", "zero-cost"):
@@ -103,7 +99,7 @@ def plan_screen(
     core_seconds = (screen_minutes or 0.0) * 60 * num_workers
     is_asked = mode == "supernet" or (mode == "auto" and is_timed)
     has_supernet = is_asked or (mode == "auto" and core_seconds >= LEAST_CORE_SECONDS)
-    fidelity = _fidelity(problem, images, examples[0])
+    fidelity = _fidelity(images, examples[0], has_fixed_strides=has_fixed_strides)
     num_steps = num_rounds = 1
     if has_supernet:
         settings = SupernetSettings()
@@ -163,11 +159,11 @@ def describe_screen(plan: ScreenPlan | None) -> str:
     return text
 
 
-def _fidelity(problem: Problem, images: ImageData, example: ModelSpec) -> Fidelity:
+def _fidelity(images: ImageData, example: ModelSpec, *, has_fixed_strides: bool) -> Fidelity:
     """Give the size that a supernet trains at: half the proxy's, and with it as many strides less."""
     resolution = max(min(LEAST_RESOLUTION, images.resolution), images.resolution // 2)
     num_removed = 0
-    if not problem.space.has_fixed_strides:
+    if not has_fixed_strides:
         num_removed = count_removable_strides(example, resolution=resolution, min_map=LEAST_MAP)
     return Fidelity(
         num_images=len(images.train), num_epochs=1, resolution=resolution, num_removed_strides=num_removed

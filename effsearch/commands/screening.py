@@ -6,6 +6,7 @@ The supernet is trained and networks are scored as `screen_plan` says. All of it
 import itertools
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,11 @@ from effsearch.proxy_train.screen import SupernetWorker
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_dir import RunDir
 from effsearch.results.supernet_files import SupernetFiles
-from effsearch.search.guided import as_points, guided_points
-from effsearch.search.pool import WorkerPool
+from effsearch.search.placement.pool import WorkerPool
 from effsearch.search.problem import Problem
-from effsearch.search.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
-from effsearch.search.screen_prior import joined
+from effsearch.search.screening.guided import as_points, guided_points
+from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
+from effsearch.search.screening.screen_prior import joined
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.screening import UPPER_SHARE, IntArray, draw_inside
@@ -78,7 +79,7 @@ def run_screen(
     num_failed = 0
 
     def note(round_index: int, result: RoundResult) -> None:
-        files.note(round_index, result)
+        files.note(round_index, result, now=datetime.now(UTC))
         _show_round(plan, round_index, result, watcher)
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from effsearch.results.run_dir import RunDir
 from effsearch.search.problem import Problem, SearchSettings
-from effsearch.search.sampler_proposer import second_value
+from effsearch.search.proposers.sampler_proposer import second_value
 from effsearch.search.study import JournalStudy, finished_trial
 from effsearch.search.trained import score_of
 from effsearch.space.canonical import network_hash

@@ -95,6 +95,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
             " / ".join(short_count(costs[key]) for key in ("least", "median", "most")),
         ),
         ("inside the budget", f"{plan['share_inside']:.2%} of the space ({plan['budget']})"),
+        ("screening", plan["screening"]),
         ("one training", f"about {plan['seconds_per_training']:.1f} s"),
         ("trainings", f"about {plan['trainings']} on {plan['workers']} worker(s)"),
         ("anchors", ", ".join(plan["anchors"]) or "none"),
@@ -157,7 +158,7 @@ def print_explanation(report: Mapping[str, Any]) -> None:
         )
         for one in sorted(report["dimensions"], key=lambda one: one["total"]["mean"], reverse=True)
     ]
-    columns = ("dimension", "share, %", "with pairs, %", "best", "sure", "effects, points")
+    columns = ("dimension", "share, %", "with pairs, %", "best", "beats worst", "effects, points")
     print_table(f"share of the variance of {report['objective']}, with 90 % intervals", columns, rows)
     if report["pairs"]:
         pairs = [f"{one['one']} x {one['other']} {_share_words(one['share'])} %" for one in report["pairs"]]

@@ -25,8 +25,8 @@ from effsearch.results.plots.agreement import draw_agreement
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
-from effsearch.search.correlation import Correlation
-from effsearch.search.validation import (
+from effsearch.search.validating.correlation import Correlation
+from effsearch.search.validating.validation import (
     Pair,
     Validation,
     ValidationSettings,

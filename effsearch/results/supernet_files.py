@@ -7,7 +7,9 @@ beside them says what each cost.
 import dataclasses
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_error
 from effsearch.results.json_files import write_json
@@ -41,8 +43,8 @@ class SupernetFiles:
                 return round_index + 1
         return 0
 
-    def note(self, round_index: int, result: RoundResult) -> None:
-        """Append what one replica's round came to.
+    def note(self, round_index: int, result: RoundResult, *, now: datetime) -> None:
+        """Append what one replica's round came to, and when it ended.
 
         Raises:
             RunError: It cannot be written.
@@ -50,16 +52,18 @@ class SupernetFiles:
         path = self.folder / "rounds.jsonl"
         try:
             with path.open("a") as file:
-                file.write(json.dumps({"round": round_index, **dataclasses.asdict(result)}) + "\n")
+                line = {"round": round_index, **dataclasses.asdict(result), "time": now.isoformat()}
+                file.write(json.dumps(line) + "\n")
         except OSError as error:
             raise write_error(path, error) from error
 
     def core_seconds(self) -> float:
-        """Give what all rounds so far have cost; a torn last line is passed over."""
-        path = self.folder / "rounds.jsonl"
-        text = path.read_text() if path.exists() else ""
-        lines = text[: text.rfind("\n") + 1].splitlines()
-        return float(sum(json.loads(line)["core_seconds"] for line in lines))
+        """Give what all rounds so far have cost."""
+        return float(sum(line["core_seconds"] for line in self._lines()))
+
+    def round_times(self) -> list[float]:
+        """Give when rounds ended, in seconds of the epoch."""
+        return [datetime.fromisoformat(line["time"]).timestamp() for line in self._lines()]
 
     def mark_scored(self, *, num_networks: int, num_failed: int) -> None:
         """Note that the scoring has come to its end, so that a resumed run does not go on with it.
@@ -82,3 +86,9 @@ class SupernetFiles:
         """Delete the files of a round that a later one has replaced."""
         for path in self.of_round(round_index, plan):
             path.unlink(missing_ok=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """Give what `note` wrote; a torn last line is passed over."""
+        path = self.folder / "rounds.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]

@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from effsearch.search.engine import ThompsonEngine
-    from effsearch.search.evolution import EvolutionSampler
-    from effsearch.search.samplers import make_sampler
-    from effsearch.search.thompson import ThompsonSampler
+    from effsearch.search.model.engine import ThompsonEngine
+    from effsearch.search.samplers.evolution import EvolutionSampler
+    from effsearch.search.samplers.make_sampler import make_sampler
+    from effsearch.search.samplers.thompson import ThompsonSampler
 
 __all__ = ["EvolutionSampler", "ThompsonEngine", "ThompsonSampler", "make_sampler"]
 
 _HOMES = {
-    "EvolutionSampler": "evolution",
-    "ThompsonEngine": "engine",
-    "ThompsonSampler": "thompson",
-    "make_sampler": "samplers",
+    "EvolutionSampler": "samplers.evolution",
+    "ThompsonEngine": "model.engine",
+    "ThompsonSampler": "samplers.thompson",
+    "make_sampler": "samplers.make_sampler",
 }
 
 

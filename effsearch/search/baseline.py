@@ -10,13 +10,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from effsearch.search.executor import Executor, drive
 from effsearch.search.finalists import choose_finalists, keep_confirmed, owed_trainings
 from effsearch.search.ladder import next_promotion
+from effsearch.search.placement.executor import Executor, drive
+from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.search.problem import Phase, Problem, Progress, SearchSettings, StopReason
-from effsearch.search.proposer import Proposer
+from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.ranking import Ranked
-from effsearch.search.time_limit import TimeLimit
 from effsearch.search.trained import Trained
 from effsearch.space.anchors import Anchor
 from effsearch.space.canonical import network_hash

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from effsearch.search.executor import Executor, drive
-from effsearch.search.time_limit import TimeLimit
+from effsearch.search.placement.executor import Executor, drive
+from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import (
     PAPER_COEFFICIENTS,

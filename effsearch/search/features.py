@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from effsearch.search.kernel import FloatArray, IntArray
+from effsearch.search.model.kernel import FloatArray, IntArray
 from effsearch.search.problem import Problem
 from effsearch.space.screening import count_blocks, screen
 

@@ -21,7 +21,7 @@ class SearchSettings:
     """How a search goes about it."""
 
     num_trials: int | None  # networks trained to an end, failures included, over all resumes; None: no bound
-    minutes: float | None  # of this call, screening and confirmation included; None: no bound
+    minutes: float | None  # screening and confirmation included, over all resumes; None: no bound
     seed: int = 0
     sampler: SamplerName = "thompson"
     objective: Objective = "accuracy"

@@ -1,7 +1,7 @@
 """What has been trained so far, on which rung, and what is each network believed to be worth?"""
 
 from effsearch.search.problem import Problem, SearchSettings
-from effsearch.search.proposer import Proposer
+from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.ranking import Ranked, rank_networks, reward
 from effsearch.space.outcome import Evaluation, Job
 from effsearch.space.proxy import fidelity_for

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ PLAN = SupernetPlan(
     sharing="sliced",
     seed=0,
 )
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_forgetting_a_round_leaves_the_others(files: SupernetFiles) -> None:
 def test_what_the_rounds_cost_adds_up_over_resumes(files: SupernetFiles) -> None:
     assert files.core_seconds() == 0
     for core_seconds in (0.5, 1.25):
-        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=core_seconds))
+        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=core_seconds), now=NOW)
     assert SupernetFiles(files.folder).core_seconds() == 1.75
     assert files.next_round(PLAN) == 0  # a note is no weights
 
@@ -81,7 +84,7 @@ def test_what_the_rounds_cost_adds_up_over_resumes(files: SupernetFiles) -> None
 def test_a_note_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     files = SupernetFiles(tmp_path / "missing")
     with pytest.raises(RunError, match=r"cannot write .*rounds\.jsonl"):
-        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=1.0))
+        files.note(0, RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=1.0), now=NOW)
 
 
 def test_a_scoring_is_marked_as_ended_once(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_a_scoring_is_marked_as_ended_once(tmp_path: Path) -> None:
 
 def test_a_torn_line_of_costs_is_passed_over(tmp_path: Path) -> None:
     files = SupernetFiles(tmp_path)
-    files.note(0, RoundResult(train_loss=1.0, num_images_seen=64, core_seconds=2.5))
+    files.note(0, RoundResult(train_loss=1.0, num_images_seen=64, core_seconds=2.5), now=NOW)
     with (tmp_path / "rounds.jsonl").open("a") as file:
         file.write('{"round": 1, "core_sec')
     assert files.core_seconds() == 2.5

@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from effsearch.search.executor import Evaluator
+from effsearch.search.placement.executor import Evaluator
 from effsearch.search.problem import Problem
-from effsearch.search.proposer import Proposal
+from effsearch.search.proposers.proposer import Proposal
 from effsearch.space.budget import parse_budgets
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from effsearch.search.baseline import BaselineResult, search_baseline
-from effsearch.search.executor import Evaluator, SerialExecutor
-from effsearch.search.make_proposer import make_proposer
+from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.search.problem import Problem, Progress, SearchSettings
-from effsearch.search.proposer import Proposal, Proposer
+from effsearch.search.proposers.make_proposer import make_proposer
+from effsearch.search.proposers.proposer import Proposal, Proposer
 from effsearch.space.anchors import Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budget, parse_budgets
 from effsearch.space.canonical import network_hash

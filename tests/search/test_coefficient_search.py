@@ -12,7 +12,7 @@ from effsearch.search.coefficient_search import (
     list_candidates,
     search_coefficients,
 )
-from effsearch.search.executor import Evaluator, SerialExecutor
+from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, on_surface
 from effsearch.space.cost import count_cost

@@ -13,7 +13,7 @@ from effsearch.search.fidelity import (
     make_fidelity,
     make_rungs,
 )
-from effsearch.search.time_limit import relative_cost
+from effsearch.search.placement.time_limit import relative_cost
 from effsearch.space.outcome import Fidelity
 from effsearch.space.presets import load_preset
 

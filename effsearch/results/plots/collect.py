@@ -9,7 +9,14 @@ from effsearch.results.json_files import read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
 from effsearch.results.plots.scales import format_multiply_adds
-from effsearch.results.run_files import FAMILY_FILE, LEDGER_FILE, REPORT_FILE, read_report, read_settings
+from effsearch.results.run_files import (
+    FAMILY_FILE,
+    LEDGER_FILE,
+    REPORT_FILE,
+    SETTINGS_FILE,
+    read_report,
+    read_settings,
+)
 from effsearch.space.errors import RunError, UsageError
 
 # Scores of separate trainings at the target resolution, a rung's being a longer one. Screening scores, trainings that
@@ -55,37 +62,35 @@ def collect_front(run_paths: Sequence[Path]) -> FrontPlot:
         series=tuple(series),
         families=tuple(dict.fromkeys(families)),
         resolution=_common_resolution(scored.values()),
-        note=_note(scored.values()),
+        notes=_notes(scored.values(), series),
     )
 
 
 def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
     report = read_report(run) or {}
-    best = report.get("best")
-    rows = [row for row in (best, *report.get("anchors", ())) if isinstance(row, dict)]
+    best = [row for row in report.get("winners", [report.get("best")]) if isinstance(row, dict)]
+    rows = [*best, *(row for row in report.get("anchors", ()) if isinstance(row, dict))]
     networks: dict[tuple[str, int], list[LedgerEntry]] = {}
     for entry in entries:
         networks.setdefault((entry.network_hash, entry.multiply_adds), []).append(entry)
     dearest = max(_effort(entry) for entry in entries)
-    trials, anchors = [], []
-    winner = None
+    trials: list[FrontPoint] = []
+    anchors: list[FrontPoint] = []
+    winners: list[FrontPoint] = []
     for network in networks.values():
         row = next((row for row in rows if _is_about(row, network)), None)
         point = _point_of(network, row, dearest=dearest)
-        if any(entry.kind == "anchor" for entry in network):
-            anchors.append(point)
-        else:
-            trials.append(point)
-        if row is not None and row is best:
-            winner = point
-    if winner is None and isinstance(best, dict):
-        winner = _point_of_row(best, run / REPORT_FILE)
+        (anchors if any(entry.kind == "anchor" for entry in network) else trials).append(point)
+        if any(row is one for one in best):
+            winners.append(point)
+    unknown = [row for row in best if not any(_is_about(row, network) for network in networks.values())]
+    winners += [_point_of_row(row, run / REPORT_FILE) for row in unknown]
     return FrontSeries(
         name=run.name or run.resolve().name,
         trials=tuple(trials),
         anchors=tuple(anchors),
-        winner=winner,
-        budget=_budget_of(report, run),
+        winners=tuple(sorted(winners, key=lambda point: point.multiply_adds)),
+        budgets=_budgets_of(run),
     )
 
 
@@ -134,11 +139,14 @@ def _point_of_row(row: Mapping[str, Any], path: Path) -> FrontPoint:
     )
 
 
-def _budget_of(report: Mapping[str, Any], run: Path) -> int | None:
-    budget = report.get("budget")
-    if not isinstance(budget, dict) or budget.get("multiply_adds") is None:
-        return None
-    return _int_of(budget, "multiply_adds", run / REPORT_FILE)
+def _budgets_of(run: Path) -> tuple[int, ...]:
+    """Multiply-adds that a run's budgets allow, ended or not; an old run's settings hold only the widest."""
+    settings = read_settings(run).settings
+    limits = settings.get("budgets") or [settings.get("budget_limits") or {}]
+    path = run / SETTINGS_FILE
+    return tuple(
+        _int_of(one, "multiply_adds", path) for one in limits if one.get("multiply_adds") is not None
+    )
 
 
 def _families_of(run: Path) -> list[Family]:
@@ -179,13 +187,24 @@ def _refuse_different_data(scored: Mapping[Path, list[LedgerEntry]]) -> None:
             raise UsageError(f"{first} and {other} were scored on different data; plot them apart")
 
 
-def _note(scored: Iterable[list[LedgerEntry]]) -> str:
-    """A warning where the heights of two searches cannot be compared."""
+def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -> tuple[str, ...]:
+    """What a reader must know: heights of two searches may not compare, and one training is a noisy thing."""
     ways = {
         max((_effort(entry), entry.settings_hash, entry.key.fidelity) for entry in entries)
         for entries in scored
     }
-    return "These runs trained in different ways: compare shapes, not heights." if len(ways) > 1 else ""
+    notes = ["These runs trained in different ways: compare shapes, not heights."] if len(ways) > 1 else []
+    points = [point for one in series for point in (*one.trials, *one.anchors) if point.is_full_fidelity]
+    repeated = [point for point in points if point.num_seeds > 1]
+    best = max((winner.accuracy for one in series for winner in one.winners), default=1.0)
+    if repeated and any(point.num_seeds == 1 and point.accuracy > best for point in points):
+        freedom = sum(point.num_seeds - 1 for point in repeated)
+        variance = sum((point.num_seeds - 1) * point.accuracy_std**2 for point in repeated) / freedom
+        notes.append(
+            f"A bare dot is one training, which errs by {100 * variance**0.5:.1f} points (deviation over seeds): "
+            "above the winner it may be luck."
+        )
+    return tuple(notes)
 
 
 def _common_resolution(scored: Iterable[list[LedgerEntry]]) -> int | None:
@@ -204,9 +223,9 @@ def _title(runs: list[Path], series: list[FrontSeries]) -> str:
     sources = {str(read_settings(run).settings.get("data", "")) for run in runs}
     if len(sources) == 1 and (source := Path(sources.pop()).name):
         title += f" on {source}"
-    budgets = {one.budget for one in series}
-    if len(budgets) == 1 and (budget := budgets.pop()) is not None:
-        title += f" within {format_multiply_adds(budget)} FLOPs"
+    budgets = {one.budgets for one in series}
+    if len(budgets) == 1 and (limits := budgets.pop()):
+        title += f" within {', '.join(map(format_multiply_adds, limits))} FLOPs"
     return title
 
 

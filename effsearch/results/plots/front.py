@@ -57,7 +57,7 @@ def draw_front(plot: FrontPlot) -> Figure:
 
         num_legend_rows = math.ceil(len(names) / _LEGEND_COLUMNS)
         above = _TITLE_HEIGHT + _LEGEND_ROW_HEIGHT * num_legend_rows + _LEGEND_GAP
-        note_height = _NOTE_HEIGHT if plot.note else 0.0
+        note_height = _NOTE_HEIGHT * len(plot.notes)
         strip_height = ROW_HEIGHT * len(plot.families)
         below = _X_AXIS_HEIGHT + strip_height + note_height + _BOTTOM_MARGIN
         height = max(style.MIN_HEIGHT, above + _MIN_PANEL_HEIGHT + below)
@@ -91,11 +91,11 @@ def draw_front(plot: FrontPlot) -> Figure:
             strip = figure.add_axes((0, 0, 1, 1))
             _place(strip, bottom=note_height + _BOTTOM_MARGIN, panel_height=strip_height)
             draw_family_strip(strip, plot.families)
-        if plot.note:
+        for index, note in enumerate(reversed(plot.notes)):
             figure.text(
                 style.LEFT_MARGIN / style.WIDTH,
-                0.12 / height,
-                plain_text(plot.note, limit=108),
+                (0.12 + index * _NOTE_HEIGHT) / height,
+                plain_text(note, limit=124),
                 fontsize=style.SMALL_FONT,
                 color=style.MUTED,
             )
@@ -143,12 +143,12 @@ def _legend_entries(axes: Axes, plot: FrontPlot) -> tuple[list[Artist], list[str
 
 
 def _budgets(plot: FrontPlot) -> list[int]:
-    return sorted({series.budget for series in plot.series if series.budget is not None})
+    return sorted({budget for series in plot.series for budget in series.budgets})
 
 
 def _all_points(plot: FrontPlot) -> list[FrontPoint]:
     points = [point for series in plot.series for point in (*series.trials, *series.anchors)]
-    points += [series.winner for series in plot.series if series.winner is not None]
+    points += [winner for series in plot.series for winner in series.winners]
     return points + _trained_members(plot)
 
 

@@ -31,8 +31,8 @@ class FrontSeries:
     name: str
     trials: tuple[FrontPoint, ...]
     anchors: tuple[FrontPoint, ...] = ()  # known networks, drawn with their names
-    winner: FrontPoint | None = None  # None while the search goes on
-    budget: int | None = None  # multiply-adds; None where something else was limited
+    winners: tuple[FrontPoint, ...] = ()  # one for each budget; none while the search goes on
+    budgets: tuple[int, ...] = ()  # multiply-adds; none where something else was limited
 
     @property
     def front(self) -> tuple[FrontPoint, ...]:
@@ -69,7 +69,7 @@ class FrontPlot:
     series: tuple[FrontSeries, ...]
     families: tuple[Family, ...] = ()
     resolution: int | None = None  # pixels at which costs are counted; None leaves it unsaid
-    note: str = ""  # a line below, for what a reader must know to compare
+    notes: tuple[str, ...] = ()  # lines below, for what a reader must know to compare
 
     def __post_init__(self) -> None:
         if not any(series.trials or series.anchors for series in self.series):

@@ -61,12 +61,12 @@ def draw_series(axes: Axes, series: FrontSeries, *, index: int, is_alone: bool) 
             zorder=4,
             label=plain_text(f"Pareto front{suffix}"),
         )
-    winners = [series.winner] if series.winner is not None else []
+    winners = series.winners
     _draw_spreads(axes, [*repeated, *series.anchors, *winners], colour=dark)
     _scatter(
         axes,
         winners,
-        f"winner{suffix}{_seeds_text(winners)}",
+        f"winner{'s' if len(winners) > 1 else ''}{suffix}{_seeds_text(winners)}",
         marker="*",
         s=300,
         facecolor=style.WINNER_COLOUR,
@@ -131,7 +131,7 @@ def draw_budgets(axes: Axes, budgets: Sequence[int]) -> None:
 
 def write_names(axes: Axes, all_series: Sequence[FrontSeries], *, trained_members: list[FrontPoint]) -> None:
     """Names of winners, anchors and trained scaled networks, clear of the points, fronts and budget lines."""
-    winners = [series.winner for series in all_series if series.winner is not None]
+    winners = [winner for series in all_series for winner in series.winners]
     anchors = [anchor for series in all_series for anchor in series.anchors]
     labels = [
         Label(
@@ -150,8 +150,8 @@ def write_names(axes: Axes, all_series: Sequence[FrontSeries], *, trained_member
     for series in all_series:
         obstacles += [(point.multiply_adds, 100 * point.accuracy) for point in series.trials]
         obstacles += _places_on_steps(series)
-        if series.budget is not None:
-            obstacles += [(series.budget, float(height)) for height in np.linspace(*axes.get_ylim(), 40)]
+        for budget in series.budgets:
+            obstacles += [(budget, float(height)) for height in np.linspace(*axes.get_ylim(), 40)]
     place_labels(
         axes,
         labels,

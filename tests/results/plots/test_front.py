@@ -24,7 +24,7 @@ FAMILY = Family(
     members=tuple(FamilyMember(phi=phi, multiply_adds=300_000_000 * 2**phi) for phi in range(1, 8)),
 )
 SERIES = FrontSeries(
-    name="run", trials=(DEAR, BEATEN, CHEAP), anchors=(B0,), winner=WINNER, budget=400_000_000
+    name="run", trials=(DEAR, BEATEN, CHEAP), anchors=(B0,), winners=(WINNER,), budgets=(400_000_000,)
 )
 PLOT = FrontPlot(title="A search", series=(SERIES,), families=(FAMILY,), resolution=224)
 
@@ -144,7 +144,7 @@ def test_crowded_families_leave_ticks_unnamed_rather_than_overlap() -> None:
 
 def test_one_point_makes_a_picture() -> None:
     figure = draw_front(
-        FrontPlot(title="$", series=(FrontSeries(name="run", trials=(CHEAP,)),), note="a note")
+        FrontPlot(title="$", series=(FrontSeries(name="run", trials=(CHEAP,)),), notes=("a note",))
     )
     figure.canvas.draw()
     assert {r"\$", "a note"} <= set(_texts(figure))

@@ -1,0 +1,105 @@
+"""What does a search look like before it starts: its space, its screening, its trainings?"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from effsearch.commands import proxy
+from effsearch.commands.baseline_plan import BaselinePlan
+from effsearch.commands.screen_plan import describe_screen
+from effsearch.commands.watching import Watcher
+from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING
+from effsearch.space.budget import Budget
+from effsearch.space.screening import sample_points, screen
+from effsearch.space.search_space import SearchSpace
+
+NUM_SURVEYED = 100_000  # candidates drawn to describe the space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a space looks like from a budget, estimated from uniform draws."""
+
+    size: int
+    least_multiply_adds: int
+    median_multiply_adds: int
+    most_multiply_adds: int
+    share_inside: float
+
+
+def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> Survey:
+    """Draw many candidates and say what they cost."""
+    points = sample_points(space, NUM_SURVEYED, rng=np.random.default_rng(0))
+    costs = screen(space, points, resolution=resolution, num_classes=num_classes)
+    return Survey(
+        size=space.size,
+        least_multiply_adds=int(costs.multiply_adds.min()),
+        median_multiply_adds=int(np.median(costs.multiply_adds)),
+        most_multiply_adds=int(costs.multiply_adds.max()),
+        share_inside=float(costs.inside(budget).mean()),
+    )
+
+
+def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
+    """Say what one training is, what the time buys of it, and when that is too little."""
+    choice, settings, rungs = plan.choice, plan.search, plan.problem.rungs
+    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
+    if len(rungs) > 1:
+        cheapest = proxy.describe_fidelity(rungs[0])
+        watcher.say(
+            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted"
+        )
+    if settings.minutes is not None:
+        text += (
+            f", and the time left for them on {plan.num_workers} worker(s) buys about "
+            f"{choice.num_trainings} trainings"
+        )
+    watcher.say(text)
+    if choice.num_rungs_down and settings.minutes is not None:
+        watcher.say(
+            "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "
+            "better one"
+        )
+    if settings.minutes is not None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
+        watcher.say(
+            f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
+        )
+
+
+def say_spent(spent: float, minutes: float, watcher: Watcher) -> None:
+    """Say how much of a run's time earlier calls have spent; both in minutes."""
+    left = minutes - spent
+    words = f"{spent:.1f} of {minutes:g} minutes were spent by earlier calls"
+    watcher.say(words if left > 0 else f"{words}: nothing new is trained; to go on, give more --minutes")
+
+
+def plan_report(plan: BaselinePlan) -> dict[str, Any]:
+    """Give what a dry run found out, as JSON values."""
+    problem, choice, settings = plan.problem, plan.choice, plan.search
+    survey = survey_space(
+        problem.space, problem.budget, resolution=problem.resolution, num_classes=problem.num_classes
+    )
+    return {
+        "space": problem.space.name,
+        "budget": "; ".join(map(str, problem.budgets)),
+        "resolution": problem.resolution,
+        "classes": problem.num_classes,
+        "size": survey.size,
+        "multiply_adds": {
+            "least": survey.least_multiply_adds,
+            "median": survey.median_multiply_adds,
+            "most": survey.most_multiply_adds,
+        },
+        "share_inside": survey.share_inside,
+        "screening": describe_screen(plan.screen).removeprefix("screening: "),
+        "screen": None if plan.screen is None else dataclasses.asdict(plan.screen),
+        "proxy": dataclasses.asdict(choice.fidelity),
+        "rungs": [dataclasses.asdict(rung) for rung in problem.rungs],
+        "seconds_per_training": choice.seconds,
+        "minutes": settings.minutes,
+        "workers": plan.num_workers,
+        "trainings": choice.num_trainings if settings.minutes is not None else settings.num_trials,
+        "anchors": [anchor.name for anchor in problem.anchors],
+    }

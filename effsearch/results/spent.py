@@ -1,0 +1,36 @@
+"""How long has been worked on a search, over all its starts?
+
+A start counts up to the last thing that it recorded: a call that was killed counts until shortly before, one that
+found nothing left to do counts nothing.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from effsearch.results.json_files import read_json
+from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.results.run_files import ENVIRONMENT_FILE
+from effsearch.results.supernet_files import SupernetFiles
+
+
+def seconds_spent(run: Path, entries: Iterable[LedgerEntry]) -> float:
+    """Give the wall time that earlier starts of a search took.
+
+    Args:
+        run: Directory of the run.
+        entries: What the search has written to its ledger; what a check of its proxy wrote is none of it.
+
+    Raises:
+        RunError: The run's record of its starts cannot be read.
+    """
+    path = run / ENVIRONMENT_FILE
+    starts = read_json(path).get("starts", []) if path.exists() else []
+    times = sorted(datetime.fromisoformat(start["time"]).timestamp() for start in starts)
+    events = [datetime.fromisoformat(entry.time).timestamp() for entry in entries]
+    events += SupernetFiles(run / "supernet").round_times()
+    return sum(
+        max((event - begin for event in events if begin <= event < end), default=0.0)
+        for begin, end in pairwise([*times, float("inf")])
+    )

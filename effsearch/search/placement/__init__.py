@@ -1,0 +1,1 @@
+"""Where trainings run, and whether there is time for another."""

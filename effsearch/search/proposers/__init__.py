@@ -1,0 +1,1 @@
+"""Which network a search trains next, inside its budget."""

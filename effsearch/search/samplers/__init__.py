@@ -1,0 +1,1 @@
+"""The same choice as samplers of Optuna, and their rivals."""

@@ -1,0 +1,1 @@
+"""What is learned of thousands of networks before any is trained by itself."""

@@ -1,0 +1,1 @@
+"""How far a run's proxy can be trusted."""

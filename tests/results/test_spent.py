@@ -1,0 +1,47 @@
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.results.spent import seconds_spent
+from effsearch.results.supernet_files import SupernetFiles
+from effsearch.space.supernet_work import RoundResult
+
+from .conftest import MakeEntry
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Started at 0, 100 and 1,000 seconds; the supernet's rounds ended at 10 and 30."""
+    starts = {"starts": [{"time": at(seconds).isoformat()} for seconds in (0, 100, 1_000)]}
+    (tmp_path / "environment.json").write_text(json.dumps(starts))
+    files = SupernetFiles(tmp_path / "supernet")
+    files.folder.mkdir()
+    for index, seconds in enumerate((10, 30)):
+        result = RoundResult(train_loss=2.0, num_images_seen=64, core_seconds=9.0)
+        files.note(index, result, now=at(seconds))
+    return tmp_path
+
+
+def test_each_start_counts_up_to_its_last_record(run: Path, make_entry: MakeEntry) -> None:
+    def ended(*seconds: float) -> list[LedgerEntry]:
+        return [make_entry(time=at(one).isoformat()) for one in seconds]
+
+    assert seconds_spent(run, ended()) == 30, "the rounds alone"
+    assert seconds_spent(run, ended(20)) == 30
+    assert seconds_spent(run, ended(50, 160, 150)) == 50 + 60
+    assert seconds_spent(run, ended(50, 160, 1_007)) == 50 + 60 + 7
+
+
+def test_a_run_without_a_record_of_its_starts_has_spent_nothing(
+    tmp_path: Path, make_entry: MakeEntry
+) -> None:
+    assert seconds_spent(tmp_path, [make_entry()]) == 0
