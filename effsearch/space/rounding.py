@@ -6,18 +6,20 @@ Each rule is a function with a name, because a bare `ceil(25 * 1.6**2)` yields 6
 import math
 
 
-def round_channels(channels: float, *, divisor: int = 8) -> int:
-    """Give the multiple of `divisor` nearest to `channels`, never below 90 per cent of it.
+def round_channels(channels: float, *, divisor: int = 8, has_floor: bool = True) -> int:
+    """Give the multiple of `divisor` nearest to `channels`, halves up.
 
     Args:
         channels: Wanted width, positive.
         divisor: The result is a multiple of it, and at least it.
+        has_floor: Whether it goes up where the nearest one is below 90 per cent of what is wanted.
 
     Source:
-        `round_filters` of EfficientNet's reference code (arXiv:1905.11946).
+        `round_filters` of EfficientNet's reference code (arXiv:1905.11946); EfficientNetV2's has no floor
+        (arXiv:2104.00298).
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    if rounded < 0.9 * channels:
+    if has_floor and rounded < 0.9 * channels:
         rounded += divisor
     return rounded
 
@@ -30,9 +32,14 @@ def ceil_depth(multiplier: float, *, num_blocks: int) -> int:
     return max(1, math.ceil(round(multiplier * num_blocks, 9)))
 
 
-def round_resolution(multiplier: float, *, resolution: int) -> int:
-    """Give `resolution` times `multiplier` to the nearest pixel, halves up, and at least one."""
-    return max(1, math.floor(round(multiplier * resolution, 9) + 0.5))
+def round_resolution(multiplier: float, *, resolution: int, multiple: int = 1) -> int:
+    """Give `resolution` times `multiplier` to the nearest `multiple` of pixels, halves up, and at least one of it.
+
+    A multiplier of exactly 1 leaves the resolution as it is, whatever the multiple.
+    """
+    if multiplier == 1:
+        return resolution
+    return max(1, math.floor(round(multiplier * resolution / multiple, 9) + 0.5)) * multiple
 
 
 def expanded_width(ratio: float, *, channels: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from effsearch.space.errors import SpecError
 from effsearch.space.layers import layers
 from effsearch.space.presets import load_preset
-from effsearch.space.scaling import Multipliers, scale_depth, scale_model, scale_width
+from effsearch.space.scaling import BuildRules, Multipliers, scale_depth, scale_model, scale_width
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec
 
 DrawSpec = Callable[[int], ModelSpec]
@@ -70,7 +70,7 @@ def test_width_scales_stem_head_and_widths_given_outright() -> None:
 
 def test_width_may_round_to_another_divisor(b0: ModelSpec) -> None:
     assert scale_width(b0, 1.1).stages[1].out_channels == 24  # 26.4
-    assert scale_width(b0, 1.1, divisor=4).stages[1].out_channels == 28
+    assert scale_width(b0, 1.1, BuildRules(divisor=4)).stages[1].out_channels == 28
 
 
 @pytest.mark.parametrize("multiplier", [0.0, -1.0, 101.0, float("nan"), float("inf")])
