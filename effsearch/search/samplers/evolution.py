@@ -4,7 +4,6 @@ Aging evolution (arXiv:1802.01548, algorithm 1): of a few of the youngest trials
 changed; the oldest dies, however good it was. A rival to be held against, and a fallback that needs no model.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from effsearch.search.samplers.choices import (
     choice_space,
     is_supported,
 )
+from effsearch.search.samplers.lock import SamplerLock
 from effsearch.space.errors import BudgetError
 
 POPULATION = 50
@@ -61,14 +61,7 @@ class EvolutionSampler(BaseSampler):
         self._budget = budget
         self._given = dict(space) if space is not None else None
         self._fallback = optuna.samplers.RandomSampler(seed=seed)
-        self._lock = threading.RLock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.RLock()
+        self._lock = SamplerLock()
 
     def reseed_rng(self) -> None:
         """Draw otherwise from now on."""

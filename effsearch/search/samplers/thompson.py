@@ -4,7 +4,6 @@
 keeps nothing that the study does not hold, but for what it has already told.
 """
 
-import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from effsearch.search.model.engine import NUM_STARTUP
 from effsearch.search.samplers.choices import MISSING, Parameters, SeenParameters, first_value, is_supported
+from effsearch.search.samplers.lock import SamplerLock
 from effsearch.search.samplers.study_models import Number, Numbers, StudyKey, StudyModels, key_of
 
 
@@ -61,14 +61,7 @@ class ThompsonSampler(BaseSampler):
         self._fallback = optuna.samplers.TPESampler(seed=seed)
         self._models: StudyModels | None = None
         self._seen: tuple[StudyKey, SeenParameters] | None = None
-        self._lock = threading.RLock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._lock = threading.RLock()
+        self._lock = SamplerLock()
 
     def reseed_rng(self) -> None:
         """Draw otherwise from now on."""
