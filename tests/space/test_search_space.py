@@ -14,6 +14,7 @@ from effsearch.space.spec import BlockSpec, ModelSpec
 
 # Points of each space: the product of its choices.
 SIZES = {
+    "efficientnetv2": (3 * 2 * 3) ** 6 * (2 * 2) * (3 * 3) ** 5,
     "mbconv": 2 * (2 * 2 * 2 * 2) * (3 * 3 * 2 * 2 * 2) ** 5 * (3 * 2 * 2 * 2 * 2),
     "mnasnet": 2
     * 2
@@ -40,7 +41,7 @@ def test_a_spaces_size_is_the_product_of_its_choices(name: str) -> None:
 
 def test_an_unknown_shipped_space_names_the_known() -> None:
     with pytest.raises(
-        SpecError, match="no search space 'mbcnv': give a file or one of mbconv, mnasnet, nas-"
+        SpecError, match="no search space 'mbcnv': give a file or one of efficientnetv2, mbconv, mnasnet, "
     ):
         load_shipped_space("mbcnv")
 
@@ -54,9 +55,30 @@ def test_the_default_space_holds_the_known_networks(name: str) -> None:
     assert network_hash(found) == network_hash(spec)
 
 
+def test_the_v2_space_holds_v2_b0() -> None:
+    space, spec = load_shipped_space("efficientnetv2"), load_preset("efficientnetv2-b0")
+    point = space.find_point(spec)
+    assert point is not None
+    found = space.spec_at(point, resolution=224, num_classes=1000)
+    assert network_hash(found) == network_hash(spec)
+    kinds = [space.labels_at(point)[f"stage{number}.any_of"] for number in range(1, 7)]
+    assert kinds == ["fused", "fused", "fused", "mbconv-se", "mbconv-se", "mbconv-se"]
+
+
+def test_the_v2_space_ties_squeeze_excite_to_the_kind() -> None:
+    """Section 3.2 of arXiv:2104.00298: Fused-MBConv goes without it."""
+    space = load_shipped_space("efficientnetv2")
+    for row in sample_points(space, 50, rng=np.random.default_rng(4)):
+        for stage in space.spec_at(row, resolution=32, num_classes=10).stages:
+            (block,) = set(stage.blocks)
+            assert (block.kind, block.se_ratio) in {("mbconv", 0.0), ("mbconv", 0.25), ("fused_mbconv", 0.0)}
+            assert (block.kernel_size in (3, 5), block.expand_ratio in (1, 4, 6)) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("preset", "space"),
     [
+        ("efficientnetv2-b1", "efficientnetv2"),  # its last stage has nine blocks
         ("efficientnet-b2", "mbconv"),  # 1408 channels in its head; B1 is inside
         ("efficientnet-b0", "mnasnet"),
         ("mnasnet-a1", "mnasnet"),
