@@ -72,6 +72,22 @@ class SecondObjective(StrEnum):
 SECOND_OBJECTIVES = {"flops": "multiply_adds", "params": "parameters"}
 
 
+class Rule(StrEnum):
+    """By which rule a family grows."""
+
+    strict = "strict"
+    official = "official"
+    solve = "solve"
+    dwr = "dwr"
+
+
+class JudgedScores(StrEnum):
+    """Which scores of a run longer training judges."""
+
+    trainings = "trainings"
+    screening = "screening"
+
+
 class Method(StrEnum):
     """How coefficients are searched."""
 
@@ -165,8 +181,15 @@ def baseline(
     classes: Classes = None,
     objective: Annotated[Objective, typer.Option(help="What is maximised.")] = Objective.accuracy,
     reward_exponent: Annotated[
-        float, typer.Option("-w", "--reward-exponent", help="w of the reward.")
+        float, typer.Option("-w", "--reward-exponent", help="Of FLOPs / budget in the reward.")
     ] = -0.07,
+    step_time_exponent: Annotated[
+        float,
+        typer.Option(help="Of a training step's measured time in the reward; EfficientNetV2's is -0.07."),
+    ] = 0.0,
+    params_exponent: Annotated[
+        float, typer.Option(help="Of the params in the reward; EfficientNetV2's is -0.05.")
+    ] = 0.0,
     multi_objective: Annotated[
         SecondObjective | None,
         typer.Option(
@@ -234,6 +257,8 @@ def baseline(
             seed=seed,
             objective=objective.value,
             reward_exponent=reward_exponent,
+            step_time_exponent=step_time_exponent,
+            parameters_exponent=params_exponent,
             sampler=sampler.value,
             second_objective=second,
             reduction=reduction,
@@ -267,17 +292,45 @@ def baseline(
 @app.command(
     epilog="[bold]Examples[/]\n\n"
     "effsearch scale --phi 1..7\n\n"
-    "effsearch scale --base efficientnet-b0 --coefficients 1.2,1.1,1.15 --phi 1..7\n\n"
+    "effsearch scale --base efficientnet-b0 --coefficients 1.2,1.1,1.15 --rule solve --phi -2..3\n\n"
+    "effsearch scale --base mobilenet-v2 --rule solve --budgets 800M,1.6G,3.2G-FLOPs\n\n"
     "effsearch scale --base runs/photos --search random --minutes 30 --phi 0.5,1,2"
 )
 def scale(
-    phi: Annotated[str, typer.Option(help="1..7, or a list such as 0.5,1,1.5.")] = "1..7",
+    phi: Annotated[
+        str | None, typer.Option(help="1..7 (the default), -4..-1, or a list such as 0.5,1,1.5.")
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="Run, spec file or preset; default: the newest baseline run.")
     ] = None,
+    rule: Annotated[
+        Rule,
+        typer.Option(
+            help="strict: alpha^phi, beta^phi, gamma^phi. solve: the exponent at which the built network costs 2^phi "
+            "times the base. official: the published EfficientNets. dwr: mostly width, for few activations."
+        ),
+    ] = Rule.strict,
     coefficients: Annotated[
         str | None, typer.Option(help="alpha,beta,gamma such as 1.2,1.1,1.15; nothing is searched then.")
     ] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Costs for solve or dwr to meet, in place of --phi: 800M,1.6G-FLOPs.")
+    ] = None,
+    dwr_exponent: Annotated[float, typer.Option(help="Share of the cost that dwr gives to width.")] = 0.8,
+    max_resolution: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Pixels at the most; EfficientNetV2 stops at 480.")
+    ] = None,
+    resolution_multiple: Annotated[int, typer.Option(help="Resolutions are multiples of it.")] = 1,
+    fix_stem_head: Annotated[
+        bool,
+        typer.Option(
+            "--fix-stem-head", help="Keep stem, head, and the first and last stage's repeats, as Lite does."
+        ),
+    ] = False,
+    divisor: Annotated[int, typer.Option(help="Channels are multiples of it.")] = 8,
+    floor: Annotated[
+        bool, typer.Option(help="Round up where channels would fall below 90 per cent of what is wanted.")
+    ] = True,
     search: Annotated[Method, typer.Option(help="How the coefficients are searched.")] = Method.grid,
     grid_step: Annotated[float, typer.Option(help="Step of the grid.")] = 0.05,
     tolerance: Annotated[
@@ -290,7 +343,12 @@ def scale(
     minutes: Annotated[
         float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each of the best, the first included.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Trainings of each of the best; the others get fewer the worse they look.")
+    ] = 5,
+    check: Annotated[
+        bool, typer.Option(help="Train the best three four times longer, to see whether their order holds.")
+    ] = False,
     resolution: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels of the base; default: its own.")
     ] = None,
@@ -310,19 +368,25 @@ def scale(
     config: Config = None,
 ) -> None:
     """Find compound coefficients for a network, and write the scaled family."""
+    from effsearch.commands.family_tables import print_family
     from effsearch.commands.inputs import parse_phis
     from effsearch.commands.scale import ScaleOptions, run_scale
-    from effsearch.commands.tables import print_family
     from effsearch.commands.watching import Watcher
+    from effsearch.space.scaling import BuildRules
 
-    phis = parse_phis(phi)
-    if coefficients is not None and (run, data, trials, minutes) != (None, None, None, None):
-        raise UsageError("--coefficients searches nothing: leave out --run, --data, --trials and --minutes")
+    if budgets is not None and (phi is not None or rule not in (Rule.solve, Rule.dwr)):
+        raise UsageError(
+            "--budgets says what is to be met: give it with --rule solve or dwr, and without --phi"
+        )
+    is_searching = coefficients is None and rule in (Rule.strict, Rule.solve)
+    if not is_searching and (run, data, trials, minutes) != (None, None, None, None):
+        what = f"--rule {rule.value}" if coefficients is None else "--coefficients"
+        raise UsageError(f"{what} searches nothing: leave out --run, --data, --trials and --minutes")
     settings: Any = None
     proxy_options: Any = None
-    if coefficients is None:
+    if is_searching:
         from effsearch.commands.proxy import ProxyOptions
-        from effsearch.search.coefficient_search import CoefficientSettings
+        from effsearch.search.coefficients.settings import CoefficientSettings
 
         settings = CoefficientSettings(
             method=search.value,
@@ -332,6 +396,7 @@ def scale(
             minutes=10.0 if trials is None and minutes is None else minutes,
             seed=seed,
             num_seeds=seeds,
+            has_check=check,
         )
         proxy_options = ProxyOptions(
             data=data or "",
@@ -344,9 +409,19 @@ def scale(
         )
     options = ScaleOptions(
         base=base,
-        phis=phis,
+        rule=rule.value,
+        phis=None if budgets is not None else parse_phis(phi or "1..7"),
+        budgets=budgets,
         coefficients=coefficients,
         tolerance=tolerance,
+        dwr_exponent=dwr_exponent,
+        build=BuildRules(
+            divisor=divisor,
+            has_floor=floor,
+            has_fixed_ends=fix_stem_head,
+            resolution_multiple=resolution_multiple,
+            max_resolution=max_resolution,
+        ),
         out=out,
         num_classes=classes,
         resolution=resolution,
@@ -359,6 +434,90 @@ def scale(
     with Watcher() as watcher:
         report = run_scale(options, watcher)
     _print(report, as_json, print_family)
+
+
+@app.command(
+    epilog="[bold]Examples[/]\n\neffsearch ablate --base efficientnet-b0 --factor 4 --data cifar10 --minutes 60\n\n"
+    "effsearch ablate --base runs/photos --factor 2,4,8 --arms depth,width,compound\n\n"
+    "effsearch ablate --base runs/photos --coefficients runs/scale-photos --longer 4"
+)
+def ablate(
+    base: Annotated[
+        str | None, typer.Option(help="Run, spec file or preset; default: the newest baseline run.")
+    ] = None,
+    factor: Annotated[str, typer.Option(help="On the base's cost as trained: 4, or several: 2,4,8.")] = "4",
+    arms: Annotated[
+        str,
+        typer.Option(
+            help="What to compare beside the base; paper adds the paper's compound to one of your own."
+        ),
+    ] = "depth,width,resolution,compound,dwr",
+    coefficients: Annotated[
+        str | None,
+        typer.Option(help="Of compound: alpha,beta,gamma or a scale run; default: the paper's 1.2,1.1,1.15."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Images to train on; default: the base run's, else synthetic.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 5,
+    longer: Annotated[int, typer.Option(help="Epochs for each of the proxy's.")] = 1,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for all, over all resumes; default: no limit.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Share of the wanted cost that a built one may differ by.")
+    ] = 0.01,
+    seed: Seed = 0,
+    workers: Workers = None,
+    proxy_resolution: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels the base trains at; default: so few that the largest factor ends at the images' own size."
+        ),
+    ] = None,
+    min_map: MinMap = None,
+    images: Images = None,
+    epochs: Epochs = None,
+    run: Run = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Grow a network by depth, width, resolution or all together at equal cost, and see which pays."""
+    from effsearch.commands.ablate import run_ablate
+    from effsearch.commands.ablate_inputs import parse_arms, parse_factors
+    from effsearch.commands.ablate_plan import AblateOptions
+    from effsearch.commands.ablate_tables import print_ablation
+    from effsearch.commands.proxy import ProxyOptions
+    from effsearch.commands.watching import Watcher
+    from effsearch.search.ablation import AblationSettings
+
+    options = AblateOptions(
+        base=base,
+        coefficients=coefficients,
+        settings=AblationSettings(
+            arms=parse_arms(arms),
+            factors=parse_factors(factor),
+            num_seeds=seeds,
+            longer=longer,
+            minutes=minutes,
+            seed=seed,
+            tolerance=tolerance,
+        ),
+        proxy=ProxyOptions(
+            data=data or "",
+            min_map=min_map,
+            proxy_resolution=proxy_resolution,
+            num_images=images,
+            num_epochs=epochs,
+            seed=seed,
+        ),
+        num_workers=workers,
+        run=run,
+        runs_root=RUNS_ROOT,
+    )
+    with Watcher() as watcher:
+        report = run_ablate(options, watcher)
+    _print(report, as_json, print_ablation)
 
 
 @app.command(
@@ -380,10 +539,13 @@ def plot(
 
 @app.command(
     epilog="[bold]Examples[/]\n\neffsearch validate runs/photos\n\n"
-    "effsearch validate runs/photos --networks 40 --stop-at 0.7 --minutes 60"
+    "effsearch validate runs/photos --of screening --networks 40 --stop-at 0.7 --minutes 60"
 )
 def validate(
     run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
+    of: Annotated[
+        JudgedScores, typer.Option(help="What is judged: the run's trainings, or the screening before them.")
+    ] = JudgedScores.trainings,
     factor: Annotated[int, typer.Option(help="Epochs for each of the proxy's.")] = 4,
     networks: Annotated[
         int, typer.Option(help="Networks to train, spread over the proxy's ranking; its best is always in.")
@@ -407,6 +569,7 @@ def validate(
 
     options = ValidateOptions(
         run=run,
+        of=of.value,
         factor=factor,
         num_networks=networks,
         minutes=minutes,

@@ -192,7 +192,8 @@ def test_listings_name_what_ships(effsearch: Effsearch, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["baseline", "scale", "plot", "validate", "explain", "profile", "spaces", "presets"]
+    "command",
+    ["baseline", "scale", "ablate", "plot", "validate", "explain", "profile", "spaces", "presets"],
 )
 def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
     ended = effsearch(command, "--help")
@@ -214,6 +215,8 @@ def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
         ("baseline --space nowhere", 2, "nas-bench-macro"),
         ("baseline --space nowhere.yaml", 2, "no space file at nowhere.yaml"),
         ("baseline --objective reward --budget 5M-params", 2, "needs a budget in FLOPs"),
+        ("baseline --step-time-exponent -0.07", 2, "give --objective reward"),
+        ("baseline --objective reward --params-exponent 20", 2, "--params-exponent must be from -10 to 10"),
         ("baseline --budgt 4", 2, "--budget"),
         ("baseline --trials many", 2, "--trials"),
         ("scale", 2, "run effsearch baseline first"),

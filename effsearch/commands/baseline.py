@@ -13,7 +13,7 @@ from effsearch.commands.baseline_plan import (
     plan_baseline,
     run_settings,
 )
-from effsearch.commands.baseline_report import make_report
+from effsearch.commands.baseline_report import chance_warnings, make_report
 from effsearch.commands.baseline_survey import plan_report, say_plan, say_spent
 from effsearch.commands.explain import explain_run
 from effsearch.commands.inputs import read_text
@@ -62,6 +62,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
             run.write_space(read_text(Path(options.space), what="space file"))
         result = _search(run, plan, watcher)
         report = make_report(run, plan.problem, plan.search, result)
+        report["warnings"] = chance_warnings(report, plan.images)
         run.write_result(report)  # before anything else can go wrong
         report["certificate"], report["explanation"] = _comments(run, watcher)
         run.write_result(report)

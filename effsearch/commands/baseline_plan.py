@@ -88,7 +88,14 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     resolution = options.resolution or space.resolution or DEFAULT_RESOLUTION
     search = options.search
     if search.objective == "reward":
-        reward(0.5, multiply_adds=1, target=budgets[-1].multiply_adds, exponent=search.reward_exponent)
+        reward(
+            0.5,
+            multiply_adds=1,
+            parameters=1,
+            step_time=1.0,
+            target=budgets[-1].multiply_adds,
+            exponents=search.reward_exponents,
+        )
     if options.num_classes is not None:  # cheap to find out before any image is decoded
         _draw_some(space, budgets, resolution, options.num_classes)
     earlier = () if options.warm_start is None else tuple(read_earlier(options.warm_start, space))
@@ -149,8 +156,15 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
 
 
 def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:
-    """Give the settings that are stored with the run: what was asked, and what was settled."""
+    """Give the settings that are stored with the run: what was asked, and what was settled.
+
+    Further weights of the reward are stored where they weigh something, so that runs from before them go on.
+    """
     problem = plan.problem
+    search = dataclasses.asdict(plan.search)
+    for name in ("step_time_exponent", "parameters_exponent"):
+        if not search[name]:
+            del search[name]
     return {
         "budget": "; ".join(map(str, problem.budgets)),
         "budget_limits": problem.budget.limits(),
@@ -162,7 +176,7 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "resolution": problem.resolution,
         "image_resolution": plan.images.resolution,
         "num_classes": problem.num_classes,
-        **dataclasses.asdict(plan.search),
+        **search,
         "fidelity": dataclasses.asdict(plan.choice.fidelity),
         "num_rungs": plan.num_rungs,
         "screen_mode": options.screen,

@@ -1,10 +1,12 @@
 """What does a baseline search tell at its end?"""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.latency import measure_latency
 from effsearch.proxy_train.measure import check_count
 from effsearch.results.pareto import pareto_front
@@ -52,9 +54,21 @@ def make_report(
         "classes": problem.num_classes,
         "fidelity": dataclasses.asdict(problem.rungs[-1]),
         "sampler": settings.sampler,
+        "warnings": [],
         "certificate": None,
         "explanation": [],
     }
+
+
+def chance_warnings(report: Mapping[str, Any], images: ImageData) -> list[str]:
+    """Say it where the winner may have learned nothing: within two deviations of naming one class always."""
+    chance, accuracy = images.chance_accuracy, report["best"]["accuracy"]
+    if accuracy > chance + 2 * math.sqrt(chance * (1 - chance) / len(images.val)):
+        return []
+    return [
+        f"the winner scores {accuracy:.1%}, and naming the commonest class always {chance:.1%}: nothing was learned, "
+        "so the ranking means nothing; give more --minutes, or longer trainings with --images and --epochs"
+    ]
 
 
 def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[dict[str, Any]]:

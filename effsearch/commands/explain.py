@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.explain_words import SHORT_NAMES, advice_words, explanation_words
-from effsearch.commands.inputs import read_space
 from effsearch.commands.proxy import stored_rungs
 from effsearch.commands.recorder import SEARCH_KINDS
-from effsearch.commands.warm_start import space_hash
+from effsearch.commands.run_space import read_run_space
 from effsearch.results.atomic import write_text_atomic
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.importance import Bar, EffectMark, draw_importance
 from effsearch.results.plots.save import save_figure
-from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, SPACE_FILE, read_settings
+from effsearch.results.run_files import LEDGER_FILE, PLOTS_FOLDER, read_settings
 from effsearch.search.explaining.advice import DimensionReport
 from effsearch.search.explaining.budget_price import BudgetUse
 from effsearch.search.explaining.explain import HALF_WIDTH, Explanation, Training, explain_search
 from effsearch.search.model.surrogate import Interval
 from effsearch.search.problem import Problem
-from effsearch.search.ranking import reward
+from effsearch.search.ranking import RewardExponents, reward
+from effsearch.search.step_time import StepTimes
 from effsearch.space.budget import Budget, parse_budget
-from effsearch.space.errors import SpecError, UsageError
+from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
-from effsearch.space.search_space import SearchSpace
 
 TABLE_FILE = "importance.csv"
 PLOT_FILE = "importance.png"
@@ -122,7 +121,7 @@ def importance_table(explanation: Explanation) -> str:
 def _problem_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> Problem:
     rungs = stored_rungs(settings)
     return Problem(
-        space=_space_of(run, settings, space_file),
+        space=read_run_space(run, settings, space_file),
         budgets=_budgets_of(settings),
         resolution=settings["resolution"],
         num_classes=settings["num_classes"],
@@ -133,41 +132,38 @@ def _problem_of(run: Path, settings: Mapping[str, Any], space_file: str | None) 
 def _trainings(
     entries: Sequence[LedgerEntry], problem: Problem, settings: Mapping[str, Any]
 ) -> list[Training]:
-    """Give the scores of the space's own networks; their specs are not read, which would take seconds."""
+    """Give the scores of the space's own networks; their specs are not read, which would take seconds.
+
+    An anchor at a resolution of its own is no reference for step times here, as it may be in the search: that is one
+    factor on all scores of a rung.
+    """
+    exponents = RewardExponents(
+        multiply_adds=settings.get("reward_exponent", 0.0),
+        step_time=settings.get("step_time_exponent", 0.0),
+        parameters=settings.get("parameters_exponent", 0.0),
+    )
+    step_times = StepTimes()
     found = []
     for entry in entries:
         values: dict[str, Any] = dict(entry.fidelity)
         fidelity = Fidelity(**values)
-        if entry.val_accuracy is None or not entry.point or fidelity not in problem.rungs:
+        if entry.val_accuracy is None:
+            continue
+        step_times.note(entry.train_seconds, fidelity)
+        if not entry.point or fidelity not in problem.rungs:
             continue
         score = entry.val_accuracy
         if settings.get("objective") == "reward":
             score = reward(
                 score,
                 multiply_adds=entry.multiply_adds,
+                parameters=entry.parameters,
+                step_time=step_times.share(entry.train_seconds, fidelity) if exponents.step_time else 1.0,
                 target=problem.budget.multiply_adds,
-                exponent=settings["reward_exponent"],
+                exponents=exponents,
             )
         found.append(Training(choices=entry.point, score=score, rung=problem.rungs.index(fidelity)))
     return found
-
-
-def _space_of(run: Path, settings: Mapping[str, Any], space_file: str | None) -> SearchSpace:
-    own = run / SPACE_FILE
-    name = space_file or (str(own) if own.is_file() else settings["space"])
-    try:
-        space = read_space(name)
-    except SpecError:
-        if space_file is not None:
-            raise
-        space = None
-    if space is not None and space_hash(space) == settings["space_hash"]:
-        return space
-    if space_file is not None:
-        raise UsageError(f"{space_file} is not the space that {run} searched, which is {settings['space']}")
-    raise UsageError(
-        f"{run} searched {settings['space']}, which is no space of this effsearch: give its file with --space"
-    )
 
 
 def _budgets_of(settings: Mapping[str, Any]) -> tuple[Budget, ...]:

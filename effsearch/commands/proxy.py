@@ -10,7 +10,8 @@ from typing import Any
 
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
-from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
+from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.estimate import FORWARD_SHARE, estimate_seconds
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
@@ -84,6 +85,29 @@ def load_proxy_images(options: ProxyOptions, watcher: Watcher) -> ImageData:
         f"{len(images.val):,} validation images at {images.resolution} px"
     )
     return images
+
+
+def load_large_enough(options: ProxyOptions, images: ImageData, wanted: int, watcher: Watcher) -> ImageData:
+    """Give the images at the size that the largest network trains at, as far as there are images of that size.
+
+    Args:
+        options: What names the data.
+        images: The same, decoded at the size of the base; given back where that is enough.
+        wanted: Pixels.
+        watcher: Is shown how far decoding is.
+    """
+    source = open_source(options.data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
+    most = source.max_resolution if source.is_rendered else images.native_resolution
+    if min(wanted, most) <= images.resolution:
+        return images
+    return load_source(
+        source,
+        resolution=min(wanted, most),
+        cache_dir=default_cache_dir(),
+        seed=options.seed,
+        report=watcher.say,
+        progress=watcher.data_progress,
+    )
 
 
 def plan_fidelity(

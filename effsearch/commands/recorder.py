@@ -16,7 +16,7 @@ from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore, SupernetPlan
 
-SEARCH_KINDS = frozenset({"anchor", "trial", "rung", "confirm", "coefficient", "final"})
+SEARCH_KINDS = frozenset({"anchor", "trial", "rung", "confirm", "coefficient", "ablation", "final"})
 SCREENED_AT_ONCE = (
     64  # scores written together: a lost score costs half a second, a synced write some milliseconds
 )

@@ -1,31 +1,36 @@
-"""effsearch scale: find the compound coefficients of a network, and write its family."""
+"""effsearch scale: grow a network to a family, by coefficients that are given or searched."""
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from effsearch.commands.inputs import Base, read_base
-from effsearch.commands.watching import Watcher, minutes_text
+from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import write_text_atomic
 from effsearch.results.certificate import words_of_run
 from effsearch.results.json_files import write_json
-from effsearch.results.run_files import read_settings
-from effsearch.space.coefficients import (
-    PAPER_COEFFICIENTS,
+from effsearch.space.budget import parse_budgets, short_count
+from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients, parse_coefficients
+from effsearch.space.cost import count_cost
+from effsearch.space.errors import RunError, UsageError
+from effsearch.space.family import (
     FamilyMember,
-    ScalingCoefficients,
-    parse_coefficients,
-    scale_family,
+    RuleName,
+    dwr_family,
+    dwr_ray,
+    official_family,
+    solved_family,
+    strict_family,
 )
-from effsearch.space.errors import RunError
-from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.scaling import DEFAULT_RULES, BuildRules
+from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
 
-FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers"})
+NUM_STEPS = 121  # of the curve of costs over phi
 OFF_BY = 0.1  # built cost further from nominal than this is said
 
 
@@ -34,9 +39,13 @@ class ScaleOptions:
     """What a user asks of `effsearch scale`; the coefficient search's own settings are in `search`."""
 
     base: str | None
-    phis: Sequence[float]
+    rule: RuleName
+    phis: Sequence[float] | None  # None where budgets are given
+    budgets: str | None
     coefficients: str | None
     tolerance: float
+    dwr_exponent: float
+    build: BuildRules
     out: Path | None
     num_classes: int | None
     resolution: int | None
@@ -46,6 +55,11 @@ class ScaleOptions:
     search: Any  # CoefficientSettings; named loosely so that no search package loads for given coefficients
     proxy: Any  # ProxyOptions, or None to take the base run's data; likewise loose because of torch
 
+    @property
+    def needs_coefficients(self) -> bool:
+        """Whether the rule scales by alpha, beta and gamma."""
+        return self.rule in ("strict", "solve")
+
 
 def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     """Give the family as JSON values, after its spec files are written.
@@ -53,55 +67,133 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     Raises:
         EffsearchError: The base, the coefficients or a directory cannot be used.
     """
-    base = read_base(options.base, runs_root=options.runs_root)
-    spec = dataclasses.replace(
-        base.spec,
-        num_classes=options.num_classes or base.spec.num_classes,
-        resolution=options.resolution or base.spec.resolution,
-    )
-    base = dataclasses.replace(base, spec=spec)
+    base = _read_base(options)
     out = options.out or (base.run / "family" if base.run else Path(f"{base.name}-family"))
+    coefficients: ScalingCoefficients | None = None
     searched: dict[str, Any] = {}
-    if options.coefficients is not None:
+    notes: list[str] = []
+    if options.coefficients is not None and options.needs_coefficients:
         coefficients = parse_coefficients(options.coefficients, tolerance=options.tolerance)
-        scale_family(base.spec, coefficients, list(options.phis))
-        _require_writable(out)
-    else:
-        scale_family(
-            base.spec, PAPER_COEFFICIENTS, list(options.phis)
-        )  # a phi out of reach is said before training
-        _require_writable(out)
-        coefficients, searched = _search(options, base, watcher)
-    members = scale_family(base.spec, coefficients, list(options.phis))
+    elif options.coefficients is not None:
+        notes.append(
+            f"--coefficients {options.coefficients} are ignored: the {options.rule} rule has its own"
+        )
+    # What is out of reach is said before anything is trained.
+    members = make_family(base, coefficients or PAPER_COEFFICIENTS, options)
+    _require_writable(out)
+    if coefficients is None and options.needs_coefficients:
+        from effsearch.commands.scale_search import search_for_base
+
+        coefficients, searched = search_for_base(options, base, watcher)
+        members = make_family(base, coefficients, options)
+    rows = [_write_member(member, _name(member, base, options), out) for member in members]
     report = {
         "base": base.name,
-        "coefficients": {
-            "alpha": coefficients.alpha,
-            "beta": coefficients.beta,
-            "gamma": coefficients.gamma,
-        },
-        "rule": "strict",
+        "rule": options.rule,
+        "coefficients": None if coefficients is None else dataclasses.asdict(coefficients),
+        "dwr_exponent": options.dwr_exponent if options.rule == "dwr" else None,
+        "build_rules": dataclasses.asdict(options.build),
+        "base_multiply_adds": count_cost(base.spec).multiply_adds,
         "certificate": None if base.run is None else words_of_run(base.run),
-        "family": [_write_member(member, base.name, out) for member in members],
+        "family": rows,
+        "between": _between(base, coefficients or PAPER_COEFFICIENTS, options),
+        "notes": notes + _notes(members, options),
         **searched,
     }
     write_json(out / "family.json", report)
     return report
 
 
-def is_far_from_nominal(member: dict[str, Any]) -> bool:
-    """Tell whether a family's row costs over 10 per cent more or less than its formula says."""
-    return bool(abs(member["multiply_adds"] / member["nominal_multiply_adds"] - 1) > OFF_BY)
+def make_family(base: Base, coefficients: ScalingCoefficients, options: ScaleOptions) -> list[FamilyMember]:
+    """Give the networks that a rule makes of a base.
+
+    Raises:
+        EffsearchError: The rule does not fit the base, or a network is out of reach.
+    """
+    spec, phis, rules = base.spec, list(options.phis or ()), options.build
+    if options.rule == "official":
+        if rules != DEFAULT_RULES:
+            raise UsageError(
+                "--rule official gives the published networks: leave out what changes how they are built"
+            )
+        return official_family(spec, phis)
+    if options.rule == "dwr":
+        if options.budgets is None:
+            return dwr_family(spec, phis, rules, exponent=options.dwr_exponent)
+        return solved_family(spec, dwr_ray(options.dwr_exponent), _targets(spec, options), rules)
+    if options.rule == "solve":
+        return solved_family(spec, coefficients.multipliers, _targets(spec, options), rules)
+    return strict_family(spec, coefficients, phis, rules)
 
 
-def _write_member(member: FamilyMember, base_name: str, out: Path) -> dict[str, Any]:
+def _between(
+    base: Base, coefficients: ScalingCoefficients, options: ScaleOptions
+) -> list[tuple[float, int, int]]:
+    """Give phi, nominal and built cost in small steps, for the picture; nothing for rules that know no such."""
+    if options.rule not in ("strict", "dwr") or options.phis is None or len(options.phis) < 2:
+        return []
+    steps = np.linspace(options.phis[0], options.phis[-1], NUM_STEPS).tolist()
+    members = make_family(base, coefficients, dataclasses.replace(options, phis=steps))
+    return [
+        (round(member.phi, 4), round(member.nominal_multiply_adds), member.cost.multiply_adds)
+        for member in members
+    ]
+
+
+def _targets(spec: ModelSpec, options: ScaleOptions) -> list[float]:
+    if options.budgets is None:
+        return [count_cost(spec).multiply_adds * 2.0**phi for phi in options.phis or ()]
+    budgets = parse_budgets(options.budgets)
+    if any(budget.multiply_adds is None for budget in budgets):
+        raise UsageError(f"--budgets must be in FLOPs, such as 800M,1.6G-FLOPs, got {options.budgets}")
+    return [float(budget.multiply_adds or 0) for budget in budgets]
+
+
+def _read_base(options: ScaleOptions) -> Base:
+    base = read_base(options.base, runs_root=options.runs_root)
+    spec = dataclasses.replace(
+        base.spec,
+        num_classes=options.num_classes or base.spec.num_classes,
+        resolution=options.resolution or base.spec.resolution,
+    )
+    cap = options.build.max_resolution
+    if cap is not None and cap < spec.resolution:
+        raise UsageError(
+            f"--max-resolution {cap} is below the base's {spec.resolution}; raise it or lower --resolution"
+        )
+    return dataclasses.replace(base, spec=spec)
+
+
+def _notes(members: Sequence[FamilyMember], options: ScaleOptions) -> list[str]:
+    """Say where built costs are far from what the rule promises, and what to do."""
+    worst = max(members, key=lambda member: abs(member.off))
+    if abs(worst.off) <= OFF_BY:
+        return []
+    text = f"built cost is up to {abs(worst.off):.0%} off the rule's promise (phi {worst.phi:.3g})"
+    if options.rule == "solve" or options.budgets:
+        return [f"{text}: this base is too small to come nearer; a smaller --divisor may help"]
+    text += ": repeats round up, and channels go to multiples"
+    ways = {"strict": "; --rule solve meets it", "dwr": "; with --budgets it meets what you ask for"}
+    return [text + ways.get(options.rule, "")]
+
+
+def _name(member: FamilyMember, base: Base, options: ScaleOptions) -> str:
+    if options.budgets is None:
+        return f"{base.name}-phi{member.phi:g}"
+    return f"{base.name}-{short_count(member.nominal_multiply_adds)}"
+
+
+def _write_member(member: FamilyMember, name: str, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{base_name}-phi{member.phi:g}.json"
+    path = out / f"{name}.json"
     write_text_atomic(path, to_json(member.spec))
     return {
+        "name": name,
         "phi": member.phi,
+        "exponent": member.exponent,
         "multiply_adds": member.cost.multiply_adds,
         "nominal_multiply_adds": round(member.nominal_multiply_adds),
+        "off": member.off,
         "params": member.cost.parameters,
         "activations": member.cost.activations,
         "resolution": member.spec.resolution,
@@ -124,140 +216,3 @@ def _require_writable(out: Path) -> None:
             out.rmdir()
     except OSError as error:
         raise RunError(f"cannot write to {out}: {error.strerror}; give another --out") from None
-
-
-def _search(
-    options: ScaleOptions, base: Base, watcher: Watcher
-) -> tuple[ScalingCoefficients, dict[str, Any]]:
-    """Search the coefficients on the proxy; everything that needs torch is imported here."""
-    from effsearch.commands import proxy
-    from effsearch.commands.recorder import Recorder
-    from effsearch.results.run_dir import create_or_resume
-    from effsearch.search.coefficient_search import FACTOR, list_candidates, search_coefficients
-
-    settings = options.search
-    listed = list_candidates(base.spec, settings)
-    watcher.say(
-        f"coefficients: {listed.num_points} points of the surface, {listed.num_reachable} reach 2 x the base "
-        f"within {listed.cost_tolerance:.0%}; they are {len(listed.candidates)} distinct networks"
-    )
-    proxy_options = _with_data_of(options.proxy, base)
-    images = proxy.load_proxy_images(proxy_options, watcher)
-    num_workers = proxy.default_num_workers(options.num_workers)
-    stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
-    choice = proxy.plan_fidelity(
-        proxy_options,
-        images,
-        [base.spec],
-        stored=stored,
-        has_fixed_strides=False,
-        minutes=None if settings.minutes is None else settings.minutes / FACTOR,  # what candidates cost
-        num_workers=num_workers,
-    )
-    watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
-    if settings.minutes is not None and choice.num_trainings < len(listed.candidates):
-        watcher.say(f"the time buys about {choice.num_trainings} trainings, so not every network is tried")
-    if images.resolution >= images.native_resolution:
-        watcher.say(
-            f"the images are {images.native_resolution} px: above that gamma is upsampling, and not really measured"
-        )
-    record = {
-        "base": base.name,
-        "base_spec": to_json(base.spec),
-        "data": proxy_options.data,
-        "data_fingerprint": images.fingerprint,
-        **dataclasses.asdict(settings),
-        "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(),
-        "num_workers": num_workers,
-    }
-    with create_or_resume(
-        options.run,
-        command="scale",
-        settings=record,
-        free_settings=FREE_SETTINGS,
-        now=datetime.now(UTC),
-        runs_root=options.runs_root,
-    ) as run:
-        watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        recorder = Recorder(run, images)
-        started = time.monotonic()
-
-        def notify(evaluation: Evaluation, num_done: int) -> None:
-            if evaluation.failure:
-                watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
-            text = f"{num_done} trained, last {evaluation.job.name}"
-            if evaluation.result:
-                text += f" {evaluation.result.val_accuracy:.1%}"
-            if settings.minutes is None:
-                watcher.show("coefficients", num_done, None, text)
-                return
-            seconds = time.monotonic() - started
-            left = minutes_text(max(0.0, settings.minutes * 60 - seconds))
-            watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
-
-        try:
-            with proxy.local_executor(images, num_workers) as executor:
-                result = search_coefficients(
-                    base.spec,
-                    listed.candidates,
-                    settings,
-                    fidelity=choice.fidelity,
-                    executor=executor,
-                    clock=time.monotonic,
-                    record=recorder.record,
-                    history=recorder.history(),
-                    expected_seconds=FACTOR * choice.seconds,
-                    notify=notify,
-                )
-        finally:
-            recorder.close()
-        rows = [
-            {
-                "alpha": scored.candidate.coefficients.alpha,
-                "beta": scored.candidate.coefficients.beta,
-                "gamma": scored.candidate.coefficients.gamma,
-                "accuracy": scored.mean_accuracy,
-                "accuracies": list(scored.accuracies),
-                "multiply_adds": scored.candidate.member.cost.multiply_adds,
-                "phi": scored.candidate.member.phi,
-                "is_paper": scored.candidate.coefficients == PAPER_COEFFICIENTS,
-            }
-            for scored in result.ranked
-        ]
-        report = {
-            "run": str(run.path),
-            "method": settings.method,
-            "points": listed.num_points,
-            "reachable": listed.num_reachable,
-            "networks": len(listed.candidates),
-            "trials": result.num_trials,
-            "failures": result.num_failed,
-            "candidates": rows,
-        }
-        run.write_result({"base": base.name, **report})
-    return result.best.candidate.coefficients, report
-
-
-def _with_data_of(options: Any, base: Base) -> Any:
-    """Give the proxy's options with the data of the base's run where the user names none."""
-    from effsearch.commands.proxy import ProxyOptions
-
-    assert isinstance(options, ProxyOptions)
-    if options.data:
-        return options
-    data = "synthetic" if base.run is None else read_settings(base.run).settings.get("data", "synthetic")
-    return dataclasses.replace(options, data=data)
-
-
-def _fidelity_of_base(base: Base, options: Any, resolution: int) -> Fidelity | None:
-    """Give the fidelity of the base's run, where it was found on images of the same size."""
-    from effsearch.commands.proxy import stored_fidelity
-
-    if base.run is None:
-        return None
-    settings = read_settings(base.run).settings
-    fidelity = stored_fidelity(base.run)
-    if fidelity is None or options.data != settings.get("data"):
-        return None
-    return fidelity if settings.get("image_resolution", fidelity.resolution) == resolution else None

@@ -10,7 +10,7 @@ from effsearch.results.run_dir import RunDir
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.sampler_proposer import second_value
 from effsearch.search.study import JournalStudy, finished_trial
-from effsearch.search.trained import score_of
+from effsearch.search.trained import Valuation
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point
@@ -25,19 +25,21 @@ class Studies:
     def __init__(self, run: RunDir, problem: Problem, settings: SearchSettings) -> None:
         self._problem = problem
         self._settings = settings
+        self._valuation = Valuation(problem, settings)
         self._path = run.path / JOURNAL_FILE
         self._baseline = JournalStudy(
             self._path, study_name="baseline", has_two_objectives=settings.second_objective is not None
         )
 
     def add(self, evaluation: Evaluation) -> None:
-        """Write a network's first separate training, where the network is a point of the space."""
+        """Take a training in the ledger's order; write a network's first one, where it is a point of the space."""
+        self._valuation.note(evaluation)
         job = evaluation.job
         if not job.choices or job.replicate or job.kind not in ("trial", "anchor"):
             return
         values: tuple[float, ...] | None = None
         if evaluation.result is not None:
-            values = (score_of(evaluation, self._problem, self._settings),)
+            values = (self._valuation.score(evaluation),)
             if self._settings.second_objective is not None:
                 values += (float(second_value(job.cost, self._settings)),)
         self._baseline.add(

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from effsearch.commands.explain_words import points_text
-from effsearch.commands.scale import is_far_from_nominal
 from effsearch.space.budget import short_count
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal
@@ -78,6 +76,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     climbed = f", {report['promoted']} of them longer" if report["promoted"] else ""
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     say(f"best network: {report['best']['spec_path']}")
+    for line in report["warnings"]:
+        say(line)
     if report["certificate"]:
         say(report["certificate"])
     for line in report["explanation"]:
@@ -105,11 +105,12 @@ def print_plan(plan: Mapping[str, Any]) -> None:
 
 def print_validation(report: Mapping[str, Any]) -> None:
     """Print what longer training says about a proxy."""
+    is_screening = report["of"] == "screening"
     longer_order = sorted(report["networks"], key=lambda row: row["longer_accuracy"], reverse=True)
     rows = [
         (
             row["name"],
-            f"{row['proxy_accuracy']:.1%}",
+            f"{row['proxy_score']:+.2f}" if is_screening else f"{row['proxy_score']:.1%}",
             row["num_seeds"],
             f"{row['longer_accuracy']:.1%}",
             1 + longer_order.index(row),
@@ -117,13 +118,14 @@ def print_validation(report: Mapping[str, Any]) -> None:
         )
         for row in report["networks"]
     ]
-    columns = ("network", "proxy", "seeds", f"{report['factor']} x longer", "place", "FLOPs")
-    print_table("validation accuracy, the proxy's best first", columns, rows)
+    judged = "screening" if is_screening else "proxy"
+    columns = ("network", judged, "seeds", f"{report['factor']} x longer", "place", "FLOPs")
+    print_table(f"validation accuracy, the {judged}'s best first", columns, rows)
     for name in ("kendall", "spearman"):
         numbers = report[name]
         say(f"{name}: {numbers['value']:.2f}, 95 % interval {numbers['low']:.2f} to {numbers['high']:.2f}")
     say(
-        f"regret of trusting the proxy: {100 * report['regret']:.1f} points with its first choice, "
+        f"regret of trusting the {judged}: {100 * report['regret']:.1f} points with its first choice, "
         f"{100 * report['top_regret']:.1f} on average over its top three"
     )
     failed = f", {report['num_failed']} of them failed" if report["num_failed"] else ""
@@ -182,61 +184,6 @@ def _share_words(share: Mapping[str, float]) -> str:
 def _effect_words(one: Mapping[str, Any]) -> str:
     effect = one["effect"]
     return f"{one['label']}: {points_text(effect['mean'])} ±{50 * (effect['high'] - effect['low']):.1f}"
-
-
-def print_family(report: Mapping[str, Any]) -> None:
-    """Print a family, nominal beside built cost."""
-    coefficients = report["coefficients"]
-    if "candidates" in report:
-        candidates = []
-        for row in report["candidates"]:
-            name = f"{row['alpha']:g}, {row['beta']:g}, {row['gamma']:g}" + (
-                " (paper)" if row["is_paper"] else ""
-            )
-            candidates.append(
-                (name, f"{row['accuracy']:.1%}", len(row["accuracies"]), short_count(row["multiply_adds"]))
-            )
-        title = f"coefficients at 2 x the base: {report['trials']} of {report['networks']} networks trained"
-        print_table(title, ("alpha, beta, gamma", "accuracy", "seeds", "built FLOPs"), candidates)
-    rows = []
-    for member in report["family"]:
-        off = member["multiply_adds"] / member["nominal_multiply_adds"] - 1
-        rows.append(
-            (
-                f"{member['phi']:g}",
-                f"{member['depth_coefficient']:.3f}",
-                f"{member['width_coefficient']:.3f}",
-                member["resolution"],
-                short_count(member["nominal_multiply_adds"]),
-                short_count(member["multiply_adds"]),
-                f"{off:+.0%}",
-                short_count(member["params"]),
-                short_count(member["activations"]),
-            )
-        )
-    title = (
-        f"{report['base']} scaled by alpha {coefficients['alpha']:g}, beta {coefficients['beta']:g}, "
-        f"gamma {coefficients['gamma']:g}"
-    )
-    columns = (
-        "phi",
-        "depth",
-        "width",
-        "pixels",
-        "nominal FLOPs",
-        "built FLOPs",
-        "off",
-        "params",
-        "activations",
-    )
-    print_table(title, columns, rows)
-    say(f"family: {Path(report['family'][0]['spec_path']).parent}")
-    if report["certificate"]:
-        say(f"the base's run: {report['certificate']}")
-    if any(is_far_from_nominal(member) for member in report["family"]):
-        say(
-            "built networks cost over 10 % off the formula: repeats round up and channels go to multiples of 8"
-        )
 
 
 def print_plot(report: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 from effsearch.commands import proxy
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.run_space import read_run_space
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.certificate import (
     Certificate,
     CertifiedNetwork,
     Interval,
+    Judged,
     certificate_words,
     write_certificate,
 )
@@ -25,18 +28,26 @@ from effsearch.results.plots.agreement import draw_agreement
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
+from effsearch.results.screened import from_screen_entry
+from effsearch.search.screening.screen_prior import joined
 from effsearch.search.validating.correlation import Correlation
+from effsearch.search.validating.sample import ScoredNetwork, best_first, scored_networks
 from effsearch.search.validating.validation import (
     Pair,
     Validation,
     ValidationSettings,
-    require_scored,
+    require_enough,
     validate_proxy,
 )
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.outcome import Evaluation, Fidelity, Job
+from effsearch.space.search_space import Label
+from effsearch.space.spec import ModelSpec
 
-PLOT_FILE = "validation.png"
+PLOT_FILES: dict[Judged, str] = {"trainings": "validation.png", "screening": "validation-screening.png"}
+FEW = 8  # networks, of which a ranking says little
 _READ_KINDS = frozenset({"trial", "confirm", "anchor", "validate"})
 
 
@@ -45,6 +56,7 @@ class ValidateOptions:
     """What a user asks of `effsearch validate`; the seed is the run's where none is given."""
 
     run: Path
+    of: Judged
     factor: int
     num_networks: int
     minutes: float | None
@@ -74,8 +86,10 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
-    fidelity, top = rungs[0], rungs[-1]  # every network is scored at the first
-    scored = require_scored(_history(options.run), fidelity)  # before any image is decoded
+    top = rungs[-1]
+    fidelity = top if options.of == "screening" else rungs[0]  # every network is scored at the first
+    scored = _scored(options, stored, fidelity)  # before any image is decoded
+    require_enough(scored)
     images = _load_images(
         options.run,
         stored,
@@ -84,8 +98,12 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     )
     watcher.say(
         f"proxy: {proxy.describe_fidelity(fidelity)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
-        f"networks are trained {settings.factor} x as long"
+        f"{'screened ' if options.of == 'screening' else ''}networks are trained {settings.factor} x as long"
     )
+    if options.of == "trainings" and len(scored) < FEW and stored.settings.get("screen"):
+        watcher.say(
+            f"only {len(scored)} networks were trained; --of screening judges what they were picked by"
+        )
     with create_or_resume(
         options.run,
         command="baseline",
@@ -95,9 +113,9 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
         is_newest=False,
     ) as run:
-        validation = _validate(run, settings, fidelity, images, num_workers, watcher)
-        certificate = make_certificate(validation, settings, fidelity)
-        plot_path = run.plots_path / PLOT_FILE
+        validation = _validate(run, scored, settings, fidelity, images, num_workers, watcher)
+        certificate = make_certificate(validation, settings, fidelity, of=options.of)
+        plot_path = run.plots_path / PLOT_FILES[options.of]
         save_figure(draw_agreement(certificate), plot_path)
         path = write_certificate(run.path, certificate)
     return {
@@ -109,9 +127,12 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     }
 
 
-def make_certificate(validation: Validation, settings: ValidationSettings, fidelity: Fidelity) -> Certificate:
+def make_certificate(
+    validation: Validation, settings: ValidationSettings, fidelity: Fidelity, *, of: Judged = "trainings"
+) -> Certificate:
     """Give what is kept of a validation."""
     return Certificate(
+        of=of,
         factor=settings.factor,
         networks=tuple(_certified(pair) for pair in validation.pairs),
         num_planned=validation.num_planned,
@@ -167,8 +188,49 @@ def _load_images(run: Path, stored: StoredSettings, *, resolution: int, watcher:
     return images
 
 
+def _scored(options: ValidateOptions, stored: StoredSettings, fidelity: Fidelity) -> list[ScoredNetwork]:
+    """Give what is judged, best first."""
+    if options.of == "trainings":
+        return scored_networks(_history(options.run), fidelity)
+    space = read_run_space(options.run, stored.settings)
+    scores = dict(
+        from_screen_entry(entry, space)
+        for entry in read_entries(options.run / LEDGER_FILE)
+        if entry.kind == "screen"
+    )
+    if not scores:
+        raise UsageError(f"{options.run} has no screening; validate its trainings instead")
+    settings = stored.settings
+    return best_first(
+        ScoredNetwork(
+            job=_screened_job(
+                space.spec_at(point, resolution=settings["resolution"], num_classes=settings["num_classes"]),
+                space.labels_at(point),
+                fidelity,
+            ),
+            scores=(score,),
+        )
+        for point, score in joined(scores).items()
+    )
+
+
+def _screened_job(spec: ModelSpec, choices: Mapping[str, Label], fidelity: Fidelity) -> Job:
+    network = network_hash(spec)
+    return Job(
+        kind="validate",
+        name=f"screened {network[:6]}",
+        spec=spec,
+        network=network,
+        cost=count_cost(spec),
+        fidelity=fidelity,
+        seed=0,  # a longer training has its own
+        choices=choices,
+    )
+
+
 def _validate(
     run: RunDir,
+    scored: Sequence[ScoredNetwork],
     settings: ValidationSettings,
     fidelity: Fidelity,
     images: ImageData,
@@ -185,6 +247,7 @@ def _validate(
     try:
         with proxy.local_executor(images, num_workers) as executor:
             return validate_proxy(
+                scored,
                 _history(run.path),
                 settings,
                 fidelity=fidelity,
@@ -210,8 +273,8 @@ def _certified(pair: Pair) -> CertifiedNetwork:
         name=job.name,
         network_hash=job.network,
         multiply_adds=job.cost.multiply_adds,
-        proxy_accuracy=pair.network.accuracy,
-        num_seeds=len(pair.network.accuracies),
+        proxy_score=pair.network.score,
+        num_seeds=len(pair.network.scores),
         longer_accuracy=pair.longer_accuracy,
     )
 

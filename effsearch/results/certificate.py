@@ -1,7 +1,8 @@
 """How far can the proxy of a run be trusted, as its validation has left it on disk?
 
-`validation.json` in the run directory holds the certificate: the networks that were trained longer, how alike the two
-rankings are, and what trusting the proxy would cost.
+`validation.json` in the run directory holds the certificate of the proxy's trainings, and
+`validation-screening.json` that of its screening: the networks that were trained longer, how alike the two rankings
+are, and what trusting the proxy would cost.
 """
 
 import dataclasses
@@ -14,9 +15,13 @@ from effsearch.results.user_names import to_field_names, to_user_names
 from effsearch.space.errors import RunError
 
 SCHEMA_VERSION = 1
-CERTIFICATE_FILE = "validation.json"
-
 Grade = Literal["good", "fair", "poor"]
+Judged = Literal["trainings", "screening"]
+
+CERTIFICATE_FILES: dict[Judged, str] = {
+    "trainings": "validation.json",
+    "screening": "validation-screening.json",
+}
 
 # A proxy orders (1 + tau) / 2 of all pairs right: 17 of 20 at .7, 7 of 10 at .4. On the networks of NAS-Bench-Macro
 # (arXiv:2103.11922) one full training has tau .90 with the mean of two others; a minute of training had .54 with the
@@ -48,8 +53,8 @@ class CertifiedNetwork:
     name: str
     network_hash: str
     multiply_adds: int
-    proxy_accuracy: float  # mean over `num_seeds` trainings, in [0, 1]
-    num_seeds: int
+    proxy_score: float  # mean accuracy over `num_seeds` trainings, in [0, 1]; a screening's in its deviations
+    num_seeds: int  # 1 for a screening
     longer_accuracy: float  # of one training, in [0, 1]
 
 
@@ -72,6 +77,7 @@ class Certificate:
     proxy_fidelity: dict[str, int | float]
     longer_fidelity: dict[str, int | float]
     seed: int
+    of: Judged = "trainings"
 
     @property
     def grade(self) -> Grade:
@@ -102,23 +108,23 @@ class Certificate:
 
 
 def write_certificate(run: Path, certificate: Certificate) -> Path:
-    """Write `validation.json` of a run, atomically.
+    """Write the certificate into its run, atomically.
 
     Raises:
         RunError: The file cannot be written.
     """
-    path = run / CERTIFICATE_FILE
+    path = run / CERTIFICATE_FILES[certificate.of]
     write_json(path, certificate.to_json())
     return path
 
 
-def read_certificate(run: Path) -> Certificate | None:
-    """The certificate of a run's proxy, None while it has none.
+def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
+    """The certificate of a run's proxy, or of its screening; None while it has none.
 
     Raises:
         RunError: There is one that cannot be read.
     """
-    path = run / CERTIFICATE_FILE
+    path = run / CERTIFICATE_FILES[of]
     if not path.exists():
         return None
     record = read_json(path)
@@ -147,16 +153,17 @@ def certificate_words(certificate: Certificate) -> str:
     advice = _ADVICE[certificate.grade]
     if certificate.grade == "poor" and certificate.kendall.value >= FAIR_TAU:
         advice = "so few networks prove nothing; validate more --networks"
+    what = "certificate of the screening" if certificate.of == "screening" else "certificate"
     return (
-        f"certificate: {certificate.grade}, tau {interval_words(certificate.kendall)} with {certificate.factor} x "
+        f"{what}: {certificate.grade}, tau {interval_words(certificate.kendall)} with {certificate.factor} x "
         f"longer training over {len(certificate.networks)} networks: {advice}"
     )
 
 
 def words_of_run(run: Path) -> str | None:
-    """Say in one line how far a run's proxy can be trusted, None where nobody has validated it."""
-    certificate = read_certificate(run)
-    return None if certificate is None else certificate_words(certificate)
+    """Say how far a run's proxy and its screening can be trusted, None where nobody has validated them."""
+    found = [read_certificate(run, of) for of in CERTIFICATE_FILES]
+    return "; ".join(certificate_words(one) for one in found if one is not None) or None
 
 
 def interval_words(interval: Interval) -> str:

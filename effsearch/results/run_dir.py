@@ -250,7 +250,7 @@ def _resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset
     """The settings to go on with: as given, created when the run was."""
     stored = read_settings(run)
     if stored.command != given.command:
-        raise UsageError(f"{run} holds a {stored.command} run, not a {given.command} run; give another --run")
+        raise UsageError(f"{run} holds a run of {stored.command}, not of {given.command}; give another --run")
     before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
     differences = [
         f"{name} was {_shown(before.get(name, _NOT_SET))}, now {_shown(now.get(name, _NOT_SET))}"

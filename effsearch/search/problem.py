@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from effsearch.search.ranking import RewardExponents
 from effsearch.space.anchors import Anchor
 from effsearch.space.budget import Budget
 from effsearch.space.errors import UsageError
@@ -25,7 +26,9 @@ class SearchSettings:
     seed: int = 0
     sampler: SamplerName = "thompson"
     objective: Objective = "accuracy"
-    reward_exponent: float = -0.07  # w of accuracy * (multiply_adds / budget)^w; MnasNet's (arXiv:1807.11626)
+    reward_exponent: float = -0.07  # of multiply_adds / budget; MnasNet's (arXiv:1807.11626)
+    step_time_exponent: float = 0.0  # of the training step; EfficientNetV2's is -.07 (arXiv:2104.00298)
+    parameters_exponent: float = 0.0  # EfficientNetV2's is -.05
     second_objective: SecondObjective | None = (
         None  # to be kept low; None: the best inside each budget is sought
     )
@@ -51,8 +54,26 @@ class SearchSettings:
             raise UsageError(
                 "--sampler evolution knows one objective: leave out --multi-objective or take nsga2"
             )
-        if not -10 <= self.reward_exponent <= 10:
-            raise UsageError(f"--reward-exponent must be from -10 to 10, got {self.reward_exponent:g}")
+        for option, exponent in (
+            ("--reward-exponent", self.reward_exponent),
+            ("--step-time-exponent", self.step_time_exponent),
+            ("--params-exponent", self.parameters_exponent),
+        ):
+            if not -10 <= exponent <= 10:
+                raise UsageError(f"{option} must be from -10 to 10, got {exponent:g}")
+        if self.objective != "reward" and (self.step_time_exponent or self.parameters_exponent):
+            raise UsageError(
+                "--step-time-exponent and --params-exponent weigh the reward: give --objective reward"
+            )
+
+    @property
+    def reward_exponents(self) -> RewardExponents:
+        """What the reward weighs, and how much."""
+        return RewardExponents(
+            multiply_adds=self.reward_exponent,
+            step_time=self.step_time_exponent,
+            parameters=self.parameters_exponent,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

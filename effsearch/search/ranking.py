@@ -9,6 +9,17 @@ from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation
 from effsearch.space.spec import ModelSpec
 
+PARAMETERS_UNIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardExponents:
+    """How much a reward weighs what a network costs; below 0 the cheaper is the better."""
+
+    multiply_adds: float
+    step_time: float = 0.0
+    parameters: float = 0.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranked:
@@ -77,12 +88,38 @@ def rank_networks(
     return sorted(ranked, key=order)
 
 
-def reward(accuracy: float, *, multiply_adds: int, target: int | None, exponent: float) -> float:
-    """Give MnasNet's reward: accuracy * (multiply_adds / target)^exponent (arXiv:1807.11626, equation 2).
+def reward(
+    accuracy: float,
+    *,
+    multiply_adds: int,
+    parameters: int,
+    step_time: float,
+    target: int | None,
+    exponents: RewardExponents,
+) -> float:
+    """Give accuracy * (multiply_adds / target)^w * step_time^v * (parameters in millions)^p.
+
+    Args:
+        accuracy: In [0, 1].
+        multiply_adds: Of the network at the target resolution.
+        parameters: Of the network; their unit changes no ranking.
+        step_time: Of the network's training, over that of another of the run; see `search.step_time`.
+        target: The budget's bound on the multiply-adds.
+        exponents: w, v and p; what has 0 is not weighed.
 
     Raises:
-        UsageError: There is no target, because the budget does not bound the multiply-adds.
+        UsageError: Multiply-adds are weighed and there is no target, because the budget does not bound them.
+
+    Source:
+        MnasNet's reward has w alone, -.07 (arXiv:1807.11626, equation 2); EfficientNetV2's has v = -.07 and p = -.05
+        in its place (arXiv:2104.00298, section 3.2).
     """
+    product = accuracy * step_time**exponents.step_time
+    product *= (parameters / PARAMETERS_UNIT) ** exponents.parameters
+    if exponents.multiply_adds == 0:
+        return float(product)
     if target is None:
-        raise UsageError("the reward needs a budget in FLOPs, such as --budget 400M-FLOPs")
-    return float(accuracy * (multiply_adds / target) ** exponent)
+        raise UsageError(
+            "the reward needs a budget in FLOPs, such as --budget 400M-FLOPs, or --reward-exponent 0"
+        )
+    return float(product * (multiply_adds / target) ** exponents.multiply_adds)

@@ -1,24 +1,59 @@
 """What has been trained so far, on which rung, and what is each network believed to be worth?"""
 
+from collections.abc import Iterable
+
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.ranking import Ranked, rank_networks, reward
+from effsearch.search.step_time import StepTimes, rung_fidelity, rung_of
 from effsearch.space.outcome import Evaluation, Job
-from effsearch.space.proxy import fidelity_for
 
 
-def score_of(evaluation: Evaluation, problem: Problem, settings: SearchSettings) -> float:
-    """Give the objective of a training that came to a result."""
-    assert evaluation.result is not None
-    accuracy = evaluation.result.val_accuracy
-    if settings.objective == "accuracy":
-        return accuracy
-    return reward(
-        accuracy,
-        multiply_adds=evaluation.job.cost.multiply_adds,
-        target=problem.budget.multiply_adds,
-        exponent=settings.reward_exponent,
-    )
+class Valuation:
+    """What each training is worth: its accuracy, or a reward that weighs what the network costs.
+
+    Where the reward weighs step times, these are measured: the same command gives other scores in another run, while
+    a run that goes on comes to those it had, because it reads the times from its ledger.
+
+    Args:
+        problem: What is searched.
+        settings: Names the objective.
+        trainings: Ended ones that are known already, in the ledger's order.
+    """
+
+    def __init__(
+        self, problem: Problem, settings: SearchSettings, trainings: Iterable[Evaluation] = ()
+    ) -> None:
+        self._problem = problem
+        self._settings = settings
+        self._step_times = StepTimes()
+        for evaluation in trainings:
+            self.note(evaluation)
+
+    def note(self, evaluation: Evaluation) -> None:
+        """Take an ended training, before any score of it is asked for; to be called in the ledger's order."""
+        if evaluation.result is not None:
+            fidelity = rung_fidelity(evaluation, self._problem)
+            self._step_times.note(evaluation.result.train_seconds, fidelity)
+
+    def score(self, evaluation: Evaluation) -> float:
+        """Give the objective of a noted training that came to a result."""
+        assert evaluation.result is not None
+        accuracy = evaluation.result.val_accuracy
+        if self._settings.objective == "accuracy":
+            return accuracy
+        exponents, step_time = self._settings.reward_exponents, 1.0
+        if exponents.step_time:
+            fidelity = rung_fidelity(evaluation, self._problem)
+            step_time = self._step_times.share(evaluation.result.train_seconds, fidelity)
+        return reward(
+            accuracy,
+            multiply_adds=evaluation.job.cost.multiply_adds,
+            parameters=evaluation.job.cost.parameters,
+            step_time=step_time,
+            target=self._problem.budget.multiply_adds,
+            exponents=exponents,
+        )
 
 
 class Trained:
@@ -35,30 +70,34 @@ class Trained:
         self.first_jobs: dict[str, Job] = {}  # by network: its training at the first rung, ended or not
         self.on_rung: list[dict[str, bool]] = [{} for _ in problem.rungs]  # network -> has ended with a score
         self._problem = problem
-        self._settings = settings
+        self._valuation = Valuation(problem, settings)
         self._proposer = proposer
 
     def remember(self, evaluation: Evaluation) -> None:
         """Keep an ended training and show it to the proposer."""
         self.evaluations.append(evaluation)
+        self._valuation.note(evaluation)
         job, rung = evaluation.job, self.rung_of(evaluation.job)
         if rung == 0 and job.replicate == 0:
             self.first_jobs[job.network] = job
         has_score = evaluation.result is not None
         self.on_rung[rung][job.network] = has_score or self.on_rung[rung].get(job.network, False)
-        self._proposer.observe(job, self.score(evaluation) if has_score else None, rung=rung)
+        self._proposer.observe(
+            job,
+            self.score(evaluation) if has_score else None,
+            rung=rung,
+            val_accuracy=evaluation.result.val_accuracy if evaluation.result else None,
+        )
 
     def rung_of(self, job: Job) -> int:
         """Give the rung that a training belongs to."""
-        own = [
-            fidelity_for(job.spec, rung, target_resolution=self._problem.resolution)
-            for rung in self._problem.rungs
-        ]
-        return own.index(job.fidelity)
+        rung = rung_of(job, self._problem)
+        assert rung is not None, f"{job.name} was trained at none of the rungs"
+        return rung
 
     def score(self, evaluation: Evaluation) -> float:
         """Give the objective of a training that came to a result."""
-        return score_of(evaluation, self._problem, self._settings)
+        return self._valuation.score(evaluation)
 
     def belief(self, network: str) -> float:
         """Give what a network is expected to score: the model's word, else its own mean at its highest rung."""

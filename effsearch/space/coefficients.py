@@ -1,20 +1,17 @@
-"""Which compound coefficients are allowed, and what family do they span?
+"""Which compound coefficients are allowed?
 
 The surface is |alpha * beta^2 * gamma^2 - 2| < tolerance with all three at least 1, decided in exact arithmetic on
 the decimals as they are written.
 """
 
-import bisect
 import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import SpecError
-from effsearch.space.scaling import Multipliers, scale_model
-from effsearch.space.spec import ModelSpec
+from effsearch.space.scaling import Multipliers
 
 DEFAULT_TOLERANCE = 0.1
 MAX_ALPHA = 2.0  # the grid's upper ends, as in the facts of the design
@@ -117,58 +114,3 @@ def draw_coefficients(
             point = ScalingCoefficients(alpha=alpha, beta=beta, gamma=gamma)
             if on_surface(point, tolerance=tolerance):
                 return point
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyMember:
-    """One scaled network, its cost as asked and as built."""
-
-    phi: float
-    multipliers: Multipliers
-    spec: ModelSpec
-    cost: Cost
-    nominal_multiply_adds: float  # base x depth * width^2 * resolution^2, nothing rounded
-
-
-def scale_family(base: ModelSpec, coefficients: ScalingCoefficients, phis: list[float]) -> list[FamilyMember]:
-    """Scale `base` by the strict rule, once for each phi."""
-    base_cost = count_cost(base)
-    family = []
-    for phi in phis:
-        multipliers = coefficients.multipliers(phi)
-        spec = scale_model(base, multipliers)
-        family.append(
-            FamilyMember(
-                phi=phi,
-                multipliers=multipliers,
-                spec=spec,
-                cost=count_cost(spec),
-                nominal_multiply_adds=base_cost.multiply_adds * multipliers.nominal_cost,
-            )
-        )
-    return family
-
-
-def solve_phi(
-    base: ModelSpec, coefficients: ScalingCoefficients, *, factor: float, tolerance: float
-) -> FamilyMember | None:
-    """Find the phi along a ray at which the built network costs `factor` times the base.
-
-    Built costs jump from phi to phi, so the ray is walked in small steps and the nearest one is taken.
-
-    Returns:
-        The nearest network, or None where none is within `tolerance` (a share of the target).
-    """
-    target = factor * count_cost(base).multiply_adds
-    nominal = math.log2(factor)  # built cost is above nominal more often than below: look further down
-    phis = [round(float(phi), 4) for phi in np.linspace(nominal - 1, nominal + 0.5, 301)]
-
-    def built(phi: float) -> int:
-        return count_cost(scale_model(base, coefficients.multipliers(phi))).multiply_adds
-
-    # The built cost never falls along a ray, so bisection finds the two steps on either side of the target.
-    above = bisect.bisect_left(phis, target, key=built)
-    below = bisect.bisect_left(phis, built(phis[above - 1]), key=built) if above else 0
-    nearest = scale_family(base, coefficients, [phis[below], *phis[above : above + 1]])
-    best = min(nearest, key=lambda member: abs(member.cost.multiply_adds - target))
-    return best if abs(best.cost.multiply_adds - target) <= tolerance * target else None

@@ -47,7 +47,9 @@ class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not 
     """A candidate could not be trained: a recorded outcome with its reason, not the end of the search."""
 
 
-EvaluationKind = Literal["anchor", "trial", "confirm", "coefficient", "final", "validate", "rung", "screen"]
+EvaluationKind = Literal[
+    "anchor", "trial", "confirm", "coefficient", "ablation", "final", "validate", "rung", "screen"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,6 +190,14 @@ def test_a_reward_is_explained_where_it_was_sought(effsearch: Effsearch, make_ru
     assert {one["best_choice"] for one in report["dimensions"]} != {"2"}  # it costs more than it brings
 
 
+def test_a_reward_that_weighs_step_times_is_explained_with_them(
+    effsearch: Effsearch, make_run: MakeRun
+) -> None:
+    make_run(objective="reward", reward_exponent=0.0, step_time_exponent=0.1, parameters_exponent=-2.0)
+    report = effsearch("explain", "run", "--json").json
+    assert {one["best_choice"] for one in report["dimensions"]} != {"2"}  # it costs more than it brings
+
+
 def test_a_space_of_the_users_own_is_read_from_its_file(effsearch: Effsearch, make_run: MakeRun) -> None:
     make_run(space=space_from_yaml(OWN_SPACE), num_networks=12)
     cannot_explain(

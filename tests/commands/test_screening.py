@@ -21,23 +21,27 @@ from PIL import Image
 
 from effsearch import cli
 from effsearch.commands import proxy, screen_plan, screening
-from effsearch.commands.baseline_report import front_rows, make_report
+from effsearch.commands.baseline_report import chance_warnings, front_rows, make_report
 from effsearch.commands.inputs import read_space
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.run_space import read_run_space
 from effsearch.commands.screen_plan import describe_screen, minutes_left, plan_screen
 from effsearch.commands.screening import run_screen
 from effsearch.commands.studies import JOURNAL_FILE
 from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.results.certificate import read_certificate
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, read_settings
+from effsearch.results.screened import from_screen_entry
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.placement.executor import SerialExecutor
 from effsearch.search.placement.pool import Ended
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
+from effsearch.search.screening.screen_prior import joined
 from effsearch.space.budget import Budget, parse_budgets
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -281,6 +285,26 @@ def test_plot_draws_each_network_by_its_dearest_trainings(screened: Any) -> None
     assert run["front"]
     for point in run["front"]:
         assert point["accuracy"] == pytest.approx(np.mean(longer[point["name"]]))
+
+
+def test_longer_training_judges_the_screening(screened: Any) -> None:
+    words = "validate screened --of screening --networks 4 --factor 2 --workers 1"
+    report = effsearch(f"{words} --json").json
+    assert report["of"] == "screening"
+    assert len(report["networks"]) == 4
+    longer = {entry.network_hash: entry for entry in entries_of("screened", "validate")}
+    assert {row["network_hash"] for row in report["networks"]} == set(longer)
+    assert {entry.fidelity["num_epochs"] for entry in longer.values()} == {4}  # twice the top rung's
+    space = read_run_space(Path("screened"), read_settings(Path("screened")).settings)
+    scores = joined(dict(from_screen_entry(entry, space) for entry in entries_of("screened", "screen")))
+    best = max(scores.values())
+    assert report["networks"][0]["proxy_score"] == pytest.approx(best), "its first choice is always in"
+    told = effsearch(words)
+    assert "validation accuracy, the screening's best first" in told.out
+    assert f"{best:+.2f}" in told.out
+    assert "certificate of the screening: " in told.out
+    assert Path("screened", "plots", "validation-screening.png").is_file()
+    assert read_certificate(Path("screened")) is None, "the trainings have none by that"
 
 
 def test_a_winner_can_be_scaled(screened: Any) -> None:
@@ -528,6 +552,14 @@ def make_ranked(point: Point, belief: float) -> Ranked:
         belief=belief,
         rung=0,
     )
+
+
+def test_a_winner_that_learned_nothing_is_said_to_be_one(images: ImageData) -> None:
+    """Three classes of equal size: always naming one is right in a third of the validation images."""
+    assert images.chance_accuracy == pytest.approx(1 / 3, abs=0.1)
+    (warning,) = chance_warnings({"best": {"accuracy": images.chance_accuracy + 0.01}}, images)
+    assert "nothing was learned" in warning
+    assert chance_warnings({"best": {"accuracy": 0.95}}, images) == []
 
 
 def test_a_budget_inside_which_nothing_was_scored_has_no_winner(workplace: Path) -> None:

@@ -281,3 +281,19 @@ def test_options_that_cannot_be_are_refused(
 ) -> None:
     make_run()
     refuses(effsearch("validate", "run", *words.split()), 2, message)
+
+
+def test_a_run_without_a_screening_has_none_to_judge(
+    effsearch: Effsearch, make_run: MakeRun, by_formula: list[str]
+) -> None:
+    make_run(space="widths", space_hash="", resolution=32, num_classes=10)
+    refuses(effsearch("validate", "run", "--of", "screening"), 2, "run searched widths, which is no space")
+    assert by_formula == []
+
+
+def test_few_trainings_point_to_the_screening(
+    effsearch: Effsearch, make_run: MakeRun, by_formula: list[str]
+) -> None:
+    make_run(num_networks=5, screen={"num_networks": 100})
+    told = effsearch("validate", "run", "--networks", "4").err
+    assert "only 5 networks were trained; --of screening judges what they were picked by" in told

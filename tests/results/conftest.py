@@ -56,7 +56,7 @@ def make_certificate() -> MakeCertificate:
             name=name,
             network_hash=network,
             multiply_adds=40_000_000,
-            proxy_accuracy=proxy,
+            proxy_score=proxy,
             num_seeds=num_seeds,
             longer_accuracy=longer,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from effsearch.results.certificate import (
-    CERTIFICATE_FILE,
+    CERTIFICATE_FILES,
     Certificate,
     Interval,
     certificate_words,
@@ -33,7 +33,7 @@ def test_a_certificate_round_trips_through_its_file(
     ):
         assert write_certificate(tmp_path, certificate) == tmp_path / "validation.json"
         assert read_certificate(tmp_path) == certificate
-    assert os.listdir(tmp_path) == [CERTIFICATE_FILE]  # written whole, nothing beside it
+    assert os.listdir(tmp_path) == [CERTIFICATE_FILES["trainings"]]  # written whole, nothing beside it
 
 
 def test_the_file_says_what_users_know(make_certificate: MakeCertificate, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_file_says_what_users_know(make_certificate: MakeCertificate, tmp_pa
         "name": "trial 7",
         "network_hash": "a1",
         "multiply_adds": 40_000_000,
-        "proxy_accuracy": 0.52,
+        "proxy_score": 0.52,
         "num_seeds": 3,
         "longer_accuracy": 0.6,
     }

@@ -141,7 +141,7 @@ def test_tuples_and_lists_are_the_same_setting() -> None:
 
 def test_a_run_of_another_command_is_refused() -> None:
     _start(Path("run")).close()
-    with pytest.raises(UsageError, match="run holds a baseline run, not a scale run; give another --run"):
+    with pytest.raises(UsageError, match="run holds a run of baseline, not of scale; give another --run"):
         _start(Path("run"), command="scale")
 
 

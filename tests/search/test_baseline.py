@@ -2,16 +2,20 @@ import collections
 import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
+from effsearch.results.evaluations import from_entry, to_entry
+from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.search.baseline import BaselineResult, search_baseline
 from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.proposers.proposer import Proposal, Proposer
+from effsearch.search.trained import Valuation
 from effsearch.space.anchors import Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budget, parse_budgets
 from effsearch.space.canonical import network_hash
@@ -26,6 +30,18 @@ from effsearch.space.spec import ModelSpec
 BUDGET = parse_budget("60M-FLOPs")
 SETTINGS = SearchSettings(
     num_trials=12, minutes=None, sampler="tpe", num_finalists=2, num_seeds=2, num_startup=6
+)
+V2_SETTINGS = SearchSettings(
+    num_trials=6,
+    minutes=None,
+    sampler="tpe",
+    num_finalists=2,
+    num_seeds=2,
+    num_startup=6,
+    objective="reward",
+    reward_exponent=0.0,
+    step_time_exponent=-0.07,
+    parameters_exponent=-0.05,
 )
 SHORT = Fidelity(num_images=100, num_epochs=1, resolution=32)
 MIDDLE = Fidelity(num_images=300, num_epochs=1, resolution=32)
@@ -125,7 +141,7 @@ class ListProposer:
                 return Proposal(spec, network, count_cost(spec), self.problem.space.labels_at(point))
         return None
 
-    def observe(self, job: Job, value: float | None, *, rung: int) -> None:
+    def observe(self, job: Job, value: float | None, *, rung: int, val_accuracy: float | None) -> None:
         self.seen.add(job.network)
 
     def settle(self) -> None:
@@ -160,6 +176,10 @@ def budgets_up_to(space: SearchSpace, *points: int) -> tuple[Budget, ...]:
 def anchor_at(space: SearchSpace, *point: int) -> Anchor:
     spec = space.spec_at(point, resolution=32, num_classes=10)
     return Anchor(name=f"known {point[0]}", phi=0.0, spec=spec)
+
+
+def as_entry(evaluation: Evaluation) -> LedgerEntry:
+    return to_entry(evaluation, data_fingerprint="d", settings_hash="s", now=datetime.now(UTC))
 
 
 def foreign_anchor(budget: Budget = BUDGET) -> Anchor:
@@ -813,6 +833,74 @@ def test_the_rewards_exponent_may_be_set(narrow: Problem) -> None:
     assert result.best.spec.stages[0].out_channels == 48
 
 
+def by_time(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+    """Equal accuracies; the dearer, the slower, and every seed a little slower or faster."""
+    seconds = count_cost(spec).multiply_adds * fidelity.num_images * (1 + (seed % 97) / 97_000)
+    return dataclasses.replace(score(0.5), train_seconds=seconds)
+
+
+def test_the_reward_may_weigh_the_step_time_that_was_measured(narrow: Problem) -> None:
+    settings = dataclasses.replace(V2_SETTINGS, num_seeds=1)
+    result, record = run(narrow, settings, by_time)
+    assert result.best.spec.stages[0].out_channels == 8
+    own = next(one.result for one in record if one.job.network == result.best.network)
+    assert record[0].result is not None
+    assert own is not None
+    share = own.train_seconds / record[0].result.train_seconds
+    millions = result.best.cost.parameters / 1e6
+    assert result.best.mean_score == pytest.approx(0.5 * share**-0.07 * millions**-0.05)
+
+
+def test_a_reward_without_flops_needs_no_budget_in_flops(narrow: Problem) -> None:
+    in_params = dataclasses.replace(narrow, budgets=(parse_budget("5M-params"),))
+    result, _ = run(in_params, V2_SETTINGS, by_time)
+    assert result.best.spec.stages[0].out_channels == 8
+
+
+@pytest.mark.parametrize("sampler", ["thompson", "tpe"])
+def test_a_search_that_goes_on_comes_to_the_same_step_times(
+    ladder: Problem, points: list[Point], sampler: Any
+) -> None:
+    """The first training of each rung is the reference before and after; more trainings change no score."""
+    anchor = anchor_at(ladder.space, *points[30])
+    other_size = dataclasses.replace(anchor, spec=dataclasses.replace(anchor.spec, resolution=48))
+    anchored = dataclasses.replace(ladder, anchors=(other_size,))
+    settings = dataclasses.replace(V2_SETTINGS, sampler=sampler, num_trials=5)
+    _, record = run(anchored, settings, by_time)
+    assert {one.job.fidelity.num_images for one in record} > {100}
+
+    def scores(evaluations: Sequence[Evaluation], num_known: int) -> list[float]:
+        valuation = Valuation(anchored, settings, evaluations[:num_known])
+        for evaluation in evaluations[num_known:]:
+            valuation.note(evaluation)
+        return [valuation.score(one) for one in evaluations]
+
+    again = [from_entry(as_entry(one)) for one in record]
+    whole = scores(record, 0)
+    for num_known in (1, 3, len(record)):
+        assert scores(again, num_known) == whole
+    result, more = run(anchored, settings, by_time, history=again)
+    assert more == []
+    assert statistics.fmean(result.best.accuracies) == 0.5
+    first, _ = run(anchored, settings, by_time)
+    assert [one.mean_score for one in result.ranked] == [one.mean_score for one in first.ranked]
+
+
+def test_each_rung_has_a_reference_of_its_own(ladder: Problem) -> None:
+    _, record = run(ladder, V2_SETTINGS, by_time)
+    valuation = Valuation(ladder, V2_SETTINGS, record)
+    for rung in ladder.rungs:
+        own = [one for one in record if one.job.fidelity == rung]
+        assert valuation.score(own[0]) == 0.5 * (own[0].job.cost.parameters / 1e6) ** -0.05
+
+
+def test_a_training_without_a_time_cannot_be_weighed(narrow: Problem) -> None:
+    with pytest.raises(
+        RunError, match=r"100 images is recorded with no time, .* leave out --step-time-exponent"
+    ):
+        run(narrow, V2_SETTINGS, lambda *_: score(0.5))
+
+
 # Settings
 
 
@@ -828,6 +916,10 @@ def test_the_rewards_exponent_may_be_set(narrow: Problem) -> None:
         ({"num_seeds": 0}, "--finalists and --seeds must be at least 1"),
         ({"reduction": 1}, "--reduction must be at least 2, got 1"),
         ({"reward_exponent": 11.0}, "--reward-exponent must be from -10 to 10, got 11"),
+        ({"step_time_exponent": float("nan")}, "--step-time-exponent must be from -10 to 10, got nan"),
+        ({"parameters_exponent": -11.0}, "--params-exponent must be from -10 to 10, got -11"),
+        ({"step_time_exponent": -0.07}, "weigh the reward: give --objective reward"),
+        ({"parameters_exponent": -0.05}, "weigh the reward: give --objective reward"),
     ],
 )
 def test_settings_that_make_no_search_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from effsearch.search.ranking import Ranked, rank_networks, reward
+from effsearch.search.ranking import Ranked, RewardExponents, rank_networks, reward
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Job, ProxyResult
 
@@ -65,8 +65,37 @@ def test_nothing_trained_is_nothing_ranked(make_job: MakeJob) -> None:
     assert rank([ended(make_job(), "a", None)], {}) == []
 
 
+MNASNET = RewardExponents(multiply_adds=-0.07)
+V2 = RewardExponents(multiply_adds=0.0, step_time=-0.07, parameters=-0.05)
+
+
+def reward_of(
+    exponents: RewardExponents,
+    *,
+    multiply_adds: int = 400,
+    parameters: int = 5_000_000,
+    step_time: float = 1.0,
+    target: int | None = 400,
+) -> float:
+    return reward(
+        0.75,
+        multiply_adds=multiply_adds,
+        parameters=parameters,
+        step_time=step_time,
+        target=target,
+        exponents=exponents,
+    )
+
+
 def test_the_reward_is_mnasnets() -> None:
-    assert reward(0.75, multiply_adds=400, target=400, exponent=-0.07) == 0.75
-    assert reward(0.75, multiply_adds=800, target=400, exponent=-0.07) == pytest.approx(0.75 * 2**-0.07)
-    with pytest.raises(UsageError, match="the reward needs a budget in FLOPs, such as --budget 400M-FLOPs"):
-        reward(0.75, multiply_adds=800, target=None, exponent=-0.07)
+    assert reward_of(MNASNET) == 0.75
+    assert reward_of(MNASNET, multiply_adds=800) == pytest.approx(0.75 * 2**-0.07)
+    with pytest.raises(
+        UsageError, match="the reward needs a budget in FLOPs, such as --budget 400M-FLOPs, or"
+    ):
+        reward_of(MNASNET, multiply_adds=800, target=None)
+
+
+def test_the_reward_of_efficientnetv2_weighs_step_time_and_parameters() -> None:
+    assert reward_of(V2, step_time=2.0, target=None) == pytest.approx(0.75 * 2**-0.07 * 5**-0.05)
+    assert reward_of(V2, parameters=1_000_000, multiply_adds=800) == 0.75

@@ -1,4 +1,3 @@
-import math
 from fractions import Fraction
 
 import numpy as np
@@ -12,12 +11,9 @@ from effsearch.space.coefficients import (
     draw_coefficients,
     on_surface,
     parse_coefficients,
-    scale_family,
-    solve_phi,
 )
-from effsearch.space.cost import count_cost
 from effsearch.space.errors import SpecError
-from effsearch.space.presets import load_preset
+from effsearch.space.family import strict_family
 from effsearch.space.spec import ModelSpec
 
 B0_MULTIPLY_ADDS = 385_814_752
@@ -46,7 +42,7 @@ def test_the_grid_has_108_points(b0: ModelSpec) -> None:
     assert PAPER_COEFFICIENTS in grid
     costs = {}
     for point in grid:
-        (member,) = scale_family(b0, point, [1.0])
+        (member,) = strict_family(b0, point, [1.0])
         key = (network_hash(member.spec), member.spec.resolution)
         costs[key] = member.cost.multiply_adds / B0_MULTIPLY_ADDS
     assert len(costs) == 65
@@ -101,67 +97,3 @@ def test_draws_lie_on_the_surface_and_follow_their_seed() -> None:
     again = np.random.default_rng(3)
     assert points == [draw_coefficients(again, tolerance=0.01) for _ in range(100)]
     assert len(set(points)) == 100
-
-
-def test_the_strict_family_really_costs_what_the_facts_say(b0: ModelSpec) -> None:
-    family = scale_family(b0, PAPER_COEFFICIENTS, [1, 2, 3, 4, 5, 6, 7])
-    ratios = [member.cost.multiply_adds / B0_MULTIPLY_ADDS for member in family]
-    assert [f"{ratio:.3g}" for ratio in ratios] == ["2.57", "4.69", "8.43", "16.4", "29.5", "52.1", "103"]
-    assert f"{ratios[-1]:.1f}" == "102.8"
-
-
-def test_nominal_cost_is_the_formulas_own(b0: ModelSpec) -> None:
-    for member in scale_family(b0, PAPER_COEFFICIENTS, [0, 1, 3, 7]):
-        expected = B0_MULTIPLY_ADDS * float(PAPER_COEFFICIENTS.product) ** member.phi
-        assert member.nominal_multiply_adds == pytest.approx(expected)
-        assert member.cost == count_cost(member.spec)
-
-
-def test_strict_phi_one_builds_b2(b0: ModelSpec) -> None:
-    """Width 1.1 and depth 1.2 are B2's, whatever the paper's table says (tensorflow/tpu#390)."""
-    (member,) = scale_family(b0, PAPER_COEFFICIENTS, [1])
-    assert network_hash(member.spec) == network_hash(load_preset("efficientnet-b2"))
-    assert member.spec.resolution == 258
-
-
-def test_phi_zero_is_the_base_and_below_zero_it_shrinks(b0: ModelSpec) -> None:
-    smallest, smaller, base = scale_family(b0, PAPER_COEFFICIENTS, [-2, -1, 0])
-    assert base.spec == b0
-    assert smallest.cost.multiply_adds < smaller.cost.multiply_adds < base.cost.multiply_adds
-    assert smallest.cost.parameters < base.cost.parameters
-    assert smallest.spec.resolution == 169  # 224 / 1.15^2
-
-
-def test_a_coefficient_of_exactly_one_leaves_its_dimension_untouched(b0: ModelSpec) -> None:
-    (deep,) = scale_family(b0, ScalingCoefficients(alpha=2.0, beta=1.0, gamma=1.0), [3.7])
-    assert deep.spec.resolution == 224
-    assert [stage.out_channels for stage in deep.spec.stages] == [stage.out_channels for stage in b0.stages]
-    (wide,) = scale_family(b0, ScalingCoefficients(alpha=1.0, beta=1.4, gamma=1.0), [3.7])
-    assert [stage.num_blocks for stage in wide.spec.stages] == [stage.num_blocks for stage in b0.stages]
-
-
-@pytest.mark.parametrize(
-    ("factor", "phi"), [(2, 0.51), (4, 1.73), (8, 2.88), (16, 3.88), (32, 5.16), (64, 6.26), (128, 7.45)]
-)
-def test_solved_phis_meet_powers_of_two(b0: ModelSpec, factor: int, phi: float) -> None:
-    """The phis of the shared facts, on the paper's ray from B0."""
-    member = solve_phi(b0, PAPER_COEFFICIENTS, factor=factor, tolerance=0.02)
-    assert member is not None
-    assert member.phi == pytest.approx(phi, abs=0.006)
-    assert abs(member.cost.multiply_adds / (factor * B0_MULTIPLY_ADDS) - 1) <= 0.02
-
-
-def test_no_phi_is_given_where_none_is_near_enough(b0: ModelSpec) -> None:
-    assert solve_phi(b0, PAPER_COEFFICIENTS, factor=8, tolerance=0.02) is not None
-    assert solve_phi(b0, PAPER_COEFFICIENTS, factor=8, tolerance=0.001) is None
-
-
-@pytest.mark.parametrize("index", range(0, 108, 36))
-def test_bisection_finds_what_walking_every_step_finds(b0: ModelSpec, index: int) -> None:
-    point = coefficient_grid()[index]
-    phis = [round(float(phi), 4) for phi in np.linspace(math.log2(2) - 1, math.log2(2) + 0.5, 301)]
-    walked = min(
-        scale_family(b0, point, phis),
-        key=lambda member: abs(member.cost.multiply_adds - 2 * B0_MULTIPLY_ADDS),
-    )
-    assert solve_phi(b0, point, factor=2, tolerance=1.0) == walked

@@ -81,3 +81,49 @@ def test_multipliers_out_of_reason_are_refused(multiplier: float) -> None:
 
 def test_nominal_cost_is_depth_times_width_and_resolution_squared() -> None:
     assert Multipliers(depth=1.2, width=1.1, resolution=1.15).nominal_cost == pytest.approx(1.9202694)
+
+
+def test_without_its_floor_a_width_may_fall_by_more_than_a_tenth(b0: ModelSpec) -> None:
+    """EfficientNetV2 rounds so: 1.1 x 16 is 17.6, nearest to 16, which is more than a tenth less."""
+    floored, plain = (scale_width(b0, 1.1 * 1.02, BuildRules(has_floor=floor)) for floor in (True, False))
+    assert (floored.stages[0].out_channels, plain.stages[0].out_channels) == (24, 16)
+
+
+def test_fixed_ends_are_those_of_efficientnet_lite(b0: ModelSpec) -> None:
+    lite = scale_model(b0, Multipliers(depth=1.8, width=1.4), BuildRules(has_fixed_ends=True))
+    assert (lite.stem, lite.head) == (b0.stem, b0.head)
+    assert [stage.num_blocks for stage in lite.stages] == [1, 4, 4, 6, 6, 8, 1]
+    assert [stage.out_channels for stage in lite.stages] == [24, 32, 56, 112, 160, 272, 448]
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "rules", "resolution"),
+    [
+        (1.15, {}, 258),
+        (1.15, {"resolution_multiple": 32}, 256),
+        (1.02, {"resolution_multiple": 32}, 224),
+        (0.99, {"resolution_multiple": 32}, 224),
+        (2.5, {"max_resolution": 480}, 480),
+        (1.0, {"max_resolution": 100}, 224),
+        (0.5, {"max_resolution": 100}, 112),
+        (1.01, {"resolution_multiple": 100}, 224),  # the nearest, 200, is less than the base's
+    ],
+)
+def test_pixels_go_to_multiples_and_stop_at_a_cap(
+    b0: ModelSpec, multiplier: float, rules: dict[str, int], resolution: int
+) -> None:
+    scaled = scale_model(b0, Multipliers(resolution=multiplier), BuildRules(**rules))
+    assert scaled.resolution == resolution
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"divisor": 0}, "divisor must be a whole number from 1 to 256, got 0"),
+        ({"resolution_multiple": 1000}, "resolution_multiple must be a whole number from 1 to 512, got 1000"),
+        ({"max_resolution": 0}, "max_resolution must be at least 1, got 0"),
+    ],
+)
+def test_build_rules_out_of_reason_are_refused(rules: dict[str, int], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        BuildRules(**rules)

@@ -63,6 +63,11 @@ class ImageData:
         """How many classes there are."""
         return len(self.class_names)
 
+    @property
+    def chance_accuracy(self) -> float:
+        """What always naming the commonest class scores on the validation images."""
+        return float(np.bincount(self.val.labels).max() / len(self.val))
+
     def __reduce__(self) -> tuple[Callable[[Path], ImageData], tuple[Path]]:
         return open_images, (self.handle,)
 

@@ -34,12 +34,19 @@ def draw_agreement(certificate: Certificate) -> Figure:
         _set_scales(axes, certificate)
         choice, best = certificate.choice, certificate.best
         others = [network for network in certificate.networks if network not in (choice, best)]
-        _scatter(axes, others, "networks of the run", marker="o", s=52, color=style.DARK_COLOURS[0])
+        _scatter(
+            axes,
+            _places(others, certificate),
+            "networks of the run",
+            marker="o",
+            s=52,
+            color=style.DARK_COLOURS[0],
+        )
         if best is not choice:
             _draw_regret(axes, certificate)
             _scatter(
                 axes,
-                [best],
+                _places([best], certificate),
                 "best with longer training",
                 marker="D",
                 s=90,
@@ -49,7 +56,7 @@ def draw_agreement(certificate: Certificate) -> Figure:
             )
         _scatter(
             axes,
-            [choice],
+            _places([choice], certificate),
             "the proxy's choice" if best is not choice else "the proxy's choice, and the best",
             marker="*",
             s=300,
@@ -70,14 +77,18 @@ def draw_agreement(certificate: Certificate) -> Figure:
         marked = [choice] if best is choice else [choice, best]
         place_labels(
             axes,
-            [Label(text=one.name, x=_places([one])[0, 0], y=_places([one])[0, 1]) for one in marked],
-            obstacles=np.concatenate([_places(certificate.networks), _along_regret(certificate)]),
+            [
+                Label(text=one.name, x=x, y=y)
+                for one, (x, y) in zip(marked, _places(marked, certificate).tolist(), strict=True)
+            ],
+            obstacles=np.concatenate(
+                [_places(certificate.networks, certificate), _along_regret(certificate)]
+            ),
             size=style.SMALL_FONT,
             colour=style.INK,
         )
-        title = (
-            f"Proxy against {certificate.factor} x longer training: tau {interval_words(certificate.kendall)}"
-        )
+        name = "Screening" if certificate.of == "screening" else "Proxy"
+        title = f"{name} against {certificate.factor} x longer training: tau {interval_words(certificate.kendall)}"
         figure.text(0.095, 0.965, plain_text(title, limit=80), fontsize=14, fontweight="bold", va="top")
         figure.text(
             0.095,
@@ -92,7 +103,7 @@ def draw_agreement(certificate: Certificate) -> Figure:
 def _set_scales(axes: Axes, certificate: Certificate) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    places = _places(certificate.networks)
+    places = _places(certificate.networks, certificate)
     low, high = places.min(axis=0), places.max(axis=0)
     span = np.maximum(high - low, 1.0)
     middle = (low + high) / 2
@@ -100,7 +111,11 @@ def _set_scales(axes: Axes, certificate: Certificate) -> None:
     axes.set_ylim(*(middle[1] + (0.5 + _PADDING) * span[1] * np.array([-1, 1])))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_xlabel("Accuracy with the proxy (%)")
+    axes.set_xlabel(
+        "Score of the screening (deviations)"
+        if certificate.of == "screening"
+        else "Accuracy with the proxy (%)"
+    )
     axes.set_ylabel(f"Accuracy with {certificate.factor} x the epochs (%)")
     axes.grid(color=style.GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -122,7 +137,7 @@ def _draw_regret(axes: Axes, certificate: Certificate) -> None:
 
 
 def _regret_corners(certificate: Certificate) -> NDArray[np.float64]:
-    choice, best = _places([certificate.choice, certificate.best])
+    choice, best = _places([certificate.choice, certificate.best], certificate)
     return np.array([choice, (choice[0], best[1]), best])
 
 
@@ -132,9 +147,8 @@ def _along_regret(certificate: Certificate) -> NDArray[np.float64]:
     return np.concatenate([np.linspace(choice, corner, 30), np.linspace(corner, best, 30)])
 
 
-def _scatter(axes: Axes, networks: Sequence[CertifiedNetwork], label: str, **look: object) -> None:
-    if networks:
-        places = _places(networks)
+def _scatter(axes: Axes, places: NDArray[np.float64], label: str, **look: object) -> None:
+    if len(places):
         axes.scatter(
             places[:, 0],
             places[:, 1],
@@ -151,6 +165,8 @@ def _note(certificate: Certificate) -> str:
     )
 
 
-def _places(networks: Sequence[CertifiedNetwork]) -> NDArray[np.float64]:
-    """Accuracies in per cent, the proxy's and the longer training's: (num_networks, 2)."""
-    return np.array([(100 * one.proxy_accuracy, 100 * one.longer_accuracy) for one in networks])
+def _places(networks: Sequence[CertifiedNetwork], certificate: Certificate) -> NDArray[np.float64]:
+    """What the proxy says and the accuracy of the longer training, in the axes' units: (num_networks, 2)."""
+    unit = 1 if certificate.of == "screening" else 100
+    places = [(unit * one.proxy_score, 100 * one.longer_accuracy) for one in networks]
+    return np.array(places, dtype=np.float64).reshape(-1, 2)

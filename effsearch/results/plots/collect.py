@@ -8,6 +8,7 @@ from typing import Any  # a JSON value
 from effsearch.results.json_files import read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
+from effsearch.results.plots.rows import int_of, number_of
 from effsearch.results.plots.scales import format_multiply_adds
 from effsearch.results.run_files import (
     FAMILY_FILE,
@@ -17,7 +18,7 @@ from effsearch.results.run_files import (
     read_report,
     read_settings,
 )
-from effsearch.space.errors import RunError, UsageError
+from effsearch.space.errors import UsageError
 
 # Scores of separate trainings at the target resolution, a rung's being a longer one. Screening scores, trainings that
 # check the proxy, scaled networks and test scores are other quantities.
@@ -133,8 +134,8 @@ def _point_of_row(row: Mapping[str, Any], path: Path) -> FrontPoint:
     seeds = row.get("seeds")
     return FrontPoint(
         name=str(row.get("name", "winner")),
-        multiply_adds=_int_of(row, "multiply_adds", path),
-        accuracy=_number_of(row, "accuracy", path),
+        multiply_adds=int_of(row, "multiply_adds", path),
+        accuracy=number_of(row, "accuracy", path),
         num_seeds=len(seeds) if isinstance(seeds, list) and seeds else 1,
     )
 
@@ -144,9 +145,7 @@ def _budgets_of(run: Path) -> tuple[int, ...]:
     settings = read_settings(run).settings
     limits = settings.get("budgets") or [settings.get("budget_limits") or {}]
     path = run / SETTINGS_FILE
-    return tuple(
-        _int_of(one, "multiply_adds", path) for one in limits if one.get("multiply_adds") is not None
-    )
+    return tuple(int_of(one, "multiply_adds", path) for one in limits if one.get("multiply_adds") is not None)
 
 
 def _families_of(run: Path) -> list[Family]:
@@ -158,9 +157,9 @@ def _families_of(run: Path) -> list[Family]:
             continue
         members = tuple(
             FamilyMember(
-                phi=_number_of(row, "phi", path),
-                multiply_adds=_int_of(row, "multiply_adds", path),
-                accuracy=None if row.get("accuracy") is None else _number_of(row, "accuracy", path),
+                phi=number_of(row, "phi", path),
+                multiply_adds=int_of(row, "multiply_adds", path),
+                accuracy=None if row.get("accuracy") is None else number_of(row, "accuracy", path),
             )
             for row in content["family"]
         )
@@ -201,8 +200,8 @@ def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -
         freedom = sum(point.num_seeds - 1 for point in repeated)
         variance = sum((point.num_seeds - 1) * point.accuracy_std**2 for point in repeated) / freedom
         notes.append(
-            f"A bare dot is one training, which errs by {100 * variance**0.5:.1f} points (deviation over seeds): "
-            "above the winner it may be luck."
+            f"A bare dot is one training, with a deviation of {100 * variance**0.5:.1f} points: above the winner, it "
+            "may be luck."
         )
     return tuple(notes)
 
@@ -227,17 +226,3 @@ def _title(runs: list[Path], series: list[FrontSeries]) -> str:
     if len(budgets) == 1 and (limits := budgets.pop()):
         title += f" within {', '.join(map(format_multiply_adds, limits))} FLOPs"
     return title
-
-
-def _number_of(row: Mapping[str, Any], key: str, path: Path) -> float:
-    value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RunError(f"{path}: {key} must be a number, got {value!r}")
-    return float(value)
-
-
-def _int_of(row: Mapping[str, Any], key: str, path: Path) -> int:
-    value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise RunError(f"{path}: {key} must be a whole number of at least 1, got {value!r}")
-    return value

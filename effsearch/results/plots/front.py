@@ -32,7 +32,7 @@ _X_AXIS_HEIGHT = 0.66
 _NOTE_HEIGHT = 0.32
 _BOTTOM_MARGIN = 0.08
 
-_LEGEND_COLUMNS = 3
+_LEGEND_COLUMNS = ((27, 3), (50, 2))  # the longest name that so many columns hold
 
 
 def draw_front(plot: FrontPlot) -> Figure:
@@ -55,7 +55,8 @@ def draw_front(plot: FrontPlot) -> Figure:
         draw_trained_members(axes, _trained_members(plot))
         handles, names = _legend_entries(axes, plot)
 
-        num_legend_rows = math.ceil(len(names) / _LEGEND_COLUMNS)
+        num_columns = _num_legend_columns(names)
+        num_legend_rows = math.ceil(len(names) / num_columns)
         above = _TITLE_HEIGHT + _LEGEND_ROW_HEIGHT * num_legend_rows + _LEGEND_GAP
         note_height = _NOTE_HEIGHT * len(plot.notes)
         strip_height = ROW_HEIGHT * len(plot.families)
@@ -76,7 +77,7 @@ def draw_front(plot: FrontPlot) -> Figure:
             names,
             loc="lower left",
             bbox_to_anchor=(0, 1 + 0.5 * _LEGEND_GAP / (height - above - below)),
-            ncols=_LEGEND_COLUMNS,
+            ncols=num_columns,
             fontsize=style.SMALL_FONT,
             frameon=False,
             borderpad=0,
@@ -95,7 +96,7 @@ def draw_front(plot: FrontPlot) -> Figure:
             figure.text(
                 style.LEFT_MARGIN / style.WIDTH,
                 (0.12 + index * _NOTE_HEIGHT) / height,
-                plain_text(note, limit=124),
+                plain_text(note, limit=104),
                 fontsize=style.SMALL_FONT,
                 color=style.MUTED,
             )
@@ -140,6 +141,11 @@ def _legend_entries(axes: Axes, plot: FrontPlot) -> tuple[list[Artist], list[str
         )
         names.append("scaled family (not trained)")
     return handles, names
+
+
+def _num_legend_columns(names: list[str]) -> int:
+    longest = max(map(len, names), default=0)
+    return next((columns for length, columns in _LEGEND_COLUMNS if longest <= length), 1)
 
 
 def _budgets(plot: FrontPlot) -> list[int]:

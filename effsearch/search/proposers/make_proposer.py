@@ -6,7 +6,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.model_proposer import ModelProposer
 from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.proposers.sampler_proposer import SamplerProposer
-from effsearch.search.trained import score_of
+from effsearch.search.trained import Valuation
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore
@@ -34,7 +34,7 @@ def make_proposer(
     if settings.sampler == "thompson":
         return ModelProposer(problem, settings, screened=screened, earlier=earlier, seed=seed)
     proposer = SamplerProposer(problem, settings, seed=seed)
-    best_last = sorted(earlier, key=lambda one: score_of(one, problem, settings))
+    best_last = sorted(earlier, key=Valuation(problem, settings, earlier).score)
     best = {evaluation.job.network: evaluation.job for evaluation in best_last}
     for job in list(best.values())[: -NUM_SUGGESTED - 1 : -1]:
         proposer.suggest(job)

@@ -15,9 +15,8 @@ from effsearch.search.features import FEATURES, network_features
 from effsearch.search.model.engine import NUM_STARTUP, ThompsonEngine
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.proposer import Proposal
-from effsearch.search.ranking import reward
 from effsearch.search.screening.screen_prior import ScreenPrior
-from effsearch.search.trained import score_of
+from effsearch.search.trained import Valuation
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job
@@ -60,7 +59,6 @@ class ModelProposer:
         self.has_prior = bool(screened)
         self._problem = problem
         self._space = problem.space
-        self._settings = settings
         self._rng = np.random.default_rng(seed)
         self._seen: set[str] = set()
         self._prior: ScreenPrior | None = None
@@ -89,21 +87,23 @@ class ModelProposer:
             scores = dict(zip(map(tuple, known_by.tolist()), screened.values(), strict=True))
             self._prior = ScreenPrior(problem.space, scores)
             self._candidates = np.asarray(list(scores), dtype=np.int64)
+        valuation = Valuation(problem, settings, earlier)
         for evaluation in earlier:
-            self._tell(evaluation.job, score_of(evaluation, problem, settings), rung=0)
+            self._tell(evaluation.job, valuation.score(evaluation), rung=0)
         self._engine.forget_taken()  # an earlier run has not trained them for this one
 
     def mark_seen(self, network: str) -> None:
         """Never propose this network: it has been trained, or it is being trained."""
         self._seen.add(network)
 
-    def observe(self, job: Job, value: float | None, *, rung: int) -> None:
+    def observe(self, job: Job, value: float | None, *, rung: int, val_accuracy: float | None = None) -> None:
         """Take how a training ended, at whatever rung; None for a failure."""
         self._seen.add(job.network)
         if job.choices:
             self._tell(job, value, rung=self._first_rung + rung)
             if value is not None:
-                self._trained_errors[self._point_of(job)] = 1 - self._accuracy(job, value)
+                accuracy = value if val_accuracy is None else val_accuracy
+                self._trained_errors[self._point_of(job)] = 1 - accuracy
 
     def belief(self, job: Job) -> float | None:
         """Give the model's mean for a network; one that is no point of the space has none."""
@@ -159,18 +159,6 @@ class ModelProposer:
         """Give any of the candidates: trainings of favourites alone could never show that a screening misleads."""
         points = (tuple(point) for point in self._rng.permutation(candidates).tolist())
         return next((point for point in points if self._network_at(point) not in self._seen), None)
-
-    def _accuracy(self, job: Job, value: float) -> float:
-        """Give the accuracy behind a value of the objective."""
-        if self._settings.objective == "accuracy":
-            return value
-        share = reward(
-            1.0,
-            multiply_adds=job.cost.multiply_adds,
-            target=self._problem.budget.multiply_adds,
-            exponent=self._settings.reward_exponent,
-        )
-        return value / share
 
     def _tell(self, job: Job, value: float | None, *, rung: int) -> None:
         point = self._point_of(job)

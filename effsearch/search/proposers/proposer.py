@@ -33,8 +33,8 @@ class Proposer(Protocol):
     def propose(self, budget_index: int) -> Proposal | None:
         """Give a new network inside one of the budgets, or None where the space has no other."""
 
-    def observe(self, job: Job, value: float | None, *, rung: int) -> None:
-        """Take how a training ended; None for a failure."""
+    def observe(self, job: Job, value: float | None, *, rung: int, val_accuracy: float | None) -> None:
+        """Take how a training ended: its objective and its accuracy; None for a failure."""
 
     def mark_seen(self, network: str) -> None:
         """Never propose this network: it has been trained, or it is being trained."""

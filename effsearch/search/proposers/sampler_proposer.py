@@ -62,7 +62,7 @@ class SamplerProposer:
     def settle(self) -> None:
         """Do nothing: there is no opinion."""
 
-    def observe(self, job: Job, value: float | None, *, rung: int) -> None:
+    def observe(self, job: Job, value: float | None, *, rung: int, val_accuracy: float | None = None) -> None:
         """Take how a network's first training ended; None for a failure. Other rungs are not told."""
         self._seen.add(job.network)
         if rung or job.replicate:

@@ -13,15 +13,15 @@ _PROXY_KINDS = frozenset({"trial", "confirm", "anchor"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredNetwork:
-    """A network of the space with what the run's proxy says about it."""
+    """A network of the space with what a run's proxy, or its screening, says about it."""
 
-    job: Job  # of its first training
-    accuracies: tuple[float, ...]  # one for each seed it was trained with at the proxy's fidelity
+    job: Job  # of its first training; one that nobody has asked for where it was only screened
+    scores: tuple[float, ...]  # accuracies, one for each seed; of a screening one number, the more the better
 
     @property
-    def accuracy(self) -> float:
-        """The proxy's score: the mean over the seeds."""
-        return statistics.fmean(self.accuracies)
+    def score(self) -> float:
+        """The mean over the seeds."""
+        return statistics.fmean(self.scores)
 
 
 def scored_networks(history: Iterable[Evaluation], fidelity: Fidelity) -> list[ScoredNetwork]:
@@ -35,12 +35,15 @@ def scored_networks(history: Iterable[Evaluation], fidelity: Fidelity) -> list[S
         if evaluation.result and job.kind in _PROXY_KINDS and job.fidelity == fidelity and job.choices:
             groups.setdefault(job.network, []).append(evaluation)
     scored = [
-        ScoredNetwork(
-            job=group[0].job, accuracies=tuple(one.result.val_accuracy for one in group if one.result)
-        )
+        ScoredNetwork(job=group[0].job, scores=tuple(one.result.val_accuracy for one in group if one.result))
         for group in groups.values()
     ]
-    return sorted(scored, key=lambda one: (-one.accuracy, one.job.network))
+    return best_first(scored)
+
+
+def best_first(scored: Iterable[ScoredNetwork]) -> list[ScoredNetwork]:
+    """Give networks in the order of their scores, ties by hash."""
+    return sorted(scored, key=lambda one: (-one.score, one.job.network))
 
 
 def choose_sample(

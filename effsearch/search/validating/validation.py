@@ -21,7 +21,7 @@ from effsearch.search.validating.correlation import (
     correlate_kendall,
     correlate_spearman,
 )
-from effsearch.search.validating.sample import ScoredNetwork, choose_sample, scored_networks
+from effsearch.search.validating.sample import ScoredNetwork, choose_sample
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity, Job, derive_seed
 
@@ -86,6 +86,7 @@ class Validation:
 
 
 def validate_proxy(
+    scored: Sequence[ScoredNetwork],
     history: Sequence[Evaluation],
     settings: ValidationSettings,
     *,
@@ -98,6 +99,7 @@ def validate_proxy(
     """Train a spread sample of a run's networks longer, and compare the two rankings.
 
     Args:
+        scored: What is judged, best first: the networks with the scores of the run's trainings, or of its screening.
         history: All trainings of the run; longer trainings among them are not done again.
         settings: How.
         fidelity: Of the run's proxy; the longer training has `settings.factor` times its epochs.
@@ -110,24 +112,24 @@ def validate_proxy(
         UsageError: Too few networks have a score.
         RunError: Too few of the longer trainings came to one.
     """
-    validator = _Validator(history, settings, fidelity, executor, clock, record, notify)
+    validator = _Validator(
+        scored, history, settings, fidelity, executor=executor, clock=clock, record=record, notify=notify
+    )
     validator.run()
     return validator.result()
 
 
-def require_scored(history: Sequence[Evaluation], fidelity: Fidelity) -> list[ScoredNetwork]:
-    """Give the networks of the space that the proxy has scored, best first.
+def require_enough(scored: Sequence[ScoredNetwork]) -> None:
+    """Refuse to judge a ranking of too few networks.
 
     Raises:
         UsageError: They are too few for a certificate.
     """
-    scored = scored_networks(history, fidelity)
     if len(scored) < LEAST_NETWORKS:
         raise UsageError(
             f"{len(scored)} network(s) of the space have a score with the run's proxy and a certificate needs "
             f"{LEAST_NETWORKS}: let effsearch baseline go on with the run"
         )
-    return scored
 
 
 def look_sizes(num_networks: int) -> frozenset[int]:
@@ -150,15 +152,17 @@ def read_verdict(pairs: Sequence[Pair], stop_at: float, *, confidence: float, se
 class _Validator:
     def __init__(
         self,
+        scored: Sequence[ScoredNetwork],
         history: Sequence[Evaluation],
         settings: ValidationSettings,
         fidelity: Fidelity,
+        *,
         executor: Executor,
         clock: Callable[[], float],
         record: Callable[[Evaluation], None],
         notify: Callable[[int, int], None],
     ) -> None:
-        scored = require_scored(history, fidelity)
+        require_enough(scored)
         self.settings = settings
         self.executor = executor
         self.record = record
@@ -170,13 +174,9 @@ class _Validator:
             one.job.network: known[one.job.network] for one in self.sample if one.job.network in known
         }
         self.jobs = [self.longer_job(one) for one in self.sample if one.job.network not in known]
-        networks = {one.job.network for one in self.sample}
-        seconds = [
-            one.seconds for one in history if one.job.network in networks and one.job.fidelity == fidelity
-        ]
-        self.time = TimeLimit(
-            settings.minutes, clock=clock, expected_seconds=settings.factor * statistics.fmean(seconds)
-        )
+        seconds = [one.seconds for one in history if one.job.fidelity == fidelity and one.result]
+        expected = settings.factor * statistics.fmean(seconds) if seconds else 0.0
+        self.time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected)
         self.time.learn(self.ended.values())
         self.num_handed_out = 0
         self.looks = look_sizes(len(self.sample))
@@ -241,7 +241,7 @@ class _Validator:
             evaluation = self.ended.get(one.job.network)
             if evaluation is not None and evaluation.result is not None:
                 found.append(Pair(network=one, longer_accuracy=evaluation.result.val_accuracy))
-        return sorted(found, key=lambda pair: (-pair.network.accuracy, pair.network.job.network))
+        return sorted(found, key=lambda pair: (-pair.network.score, pair.network.job.network))
 
     def result(self) -> Validation:
         pairs = self.pairs()
@@ -270,5 +270,5 @@ class _Validator:
 
 
 def _scores(pairs: Sequence[Pair]) -> tuple[FloatArray, FloatArray]:
-    proxy = np.array([pair.network.accuracy for pair in pairs])
+    proxy = np.array([pair.network.score for pair in pairs])
     return proxy, np.array([pair.longer_accuracy for pair in pairs])

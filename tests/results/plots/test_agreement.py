@@ -66,13 +66,13 @@ def test_all_points_lie_inside_the_limits_even_where_all_are_alike(make_certific
     alike = dataclasses.replace(
         usual,
         networks=tuple(
-            dataclasses.replace(one, proxy_accuracy=0.1, longer_accuracy=0.1) for one in usual.networks
+            dataclasses.replace(one, proxy_score=0.1, longer_accuracy=0.1) for one in usual.networks
         ),
     )
     for certificate in (usual, alike):
         axes = draw_agreement(certificate).axes[0]
         for one in certificate.networks:
-            assert axes.get_xlim()[0] < 100 * one.proxy_accuracy < axes.get_xlim()[1]
+            assert axes.get_xlim()[0] < 100 * one.proxy_score < axes.get_xlim()[1]
             assert axes.get_ylim()[0] < 100 * one.longer_accuracy < axes.get_ylim()[1]
 
 

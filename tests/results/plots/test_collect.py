@@ -145,7 +145,7 @@ def test_a_single_training_above_the_winner_is_said_to_be_noisy(
     entries = [*_search(make_entry), make_entry(**lucky, seed=1, val_accuracy=0.69)]
     (note,) = collect_front([make_run("run", entries, report=REPORT)]).notes
     # Trial 1 counts with the two seeds of its row, .6 and .62; B0 has .58 and .62.
-    assert "errs by 2.2 points" in note
+    assert "with a deviation of 2.2 points" in note
     plain = collect_front([make_run("going-on", entries)])
     assert plain.notes == (), "without a winner there is nothing to be above of"
 

@@ -20,9 +20,7 @@ def ended(job: Job, network: str, accuracy: float | None, **changes: object) -> 
 def ranked(make_job: MakeJob) -> list[ScoredNetwork]:
     """Forty networks, best first."""
     return [
-        ScoredNetwork(
-            job=dataclasses.replace(make_job(), network=f"net{place}"), accuracies=(1 - place / 40,)
-        )
+        ScoredNetwork(job=dataclasses.replace(make_job(), network=f"net{place}"), scores=(1 - place / 40,))
         for place in range(40)
     ]
 
@@ -47,8 +45,8 @@ def test_a_score_is_the_mean_over_the_seeds_at_the_proxys_fidelity(
         ended(make_job(), "only screened", 0.9, kind="screen"),
     ]
     scored = scored_networks(history, fidelity)
-    assert [(one.job.network, one.accuracies) for one in scored] == [("b", (0.65,)), ("a", (0.5, 0.7))]
-    assert scored[1].accuracy == pytest.approx(0.6)
+    assert [(one.job.network, one.scores) for one in scored] == [("b", (0.65,)), ("a", (0.5, 0.7))]
+    assert scored[1].score == pytest.approx(0.6)
 
 
 def test_each_part_of_the_ranking_gives_one_and_the_best_is_in(ranked: list[ScoredNetwork]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from effsearch.search.placement.executor import Evaluator, SerialExecutor
+from effsearch.search.validating.sample import ScoredNetwork, best_first, scored_networks
 from effsearch.search.validating.validation import (
     REPLICATE,
     Validation,
@@ -22,6 +23,9 @@ from ..conftest import FakeExecutor, score
 
 WIDTHS = [8 * (index + 1) for index in range(40)]  # the network that is 8 (n + 1) wide scores (n + 1) / 100
 SETTINGS = ValidationSettings(num_networks=8)
+
+
+FIDELITY = Fidelity(num_images=100, num_epochs=1, resolution=32)
 
 
 def width_of(spec: ModelSpec) -> int:
@@ -43,7 +47,6 @@ def history() -> list[Evaluation]:
         "schema_version: 1\nname: widths\nstem: {out_channels: 8}\n"
         f"stages: [{{channels: {WIDTHS}, repeats: 1}}]\nhead: {{out_channels: 0}}\n"
     )
-    fidelity = Fidelity(num_images=100, num_epochs=1, resolution=32)
     evaluations = []
     for index in range(len(WIDTHS)):
         spec = space.spec_at((index,), resolution=32, num_classes=10)
@@ -54,7 +57,7 @@ def history() -> list[Evaluation]:
             spec=spec,
             network=network,
             cost=count_cost(spec),
-            fidelity=fidelity,
+            fidelity=FIDELITY,
             seed=derive_seed(0, network, 0),
             choices=space.labels_at((index,)),
         )
@@ -67,13 +70,15 @@ def validate(
     evaluate: Evaluator = agrees,
     *,
     settings: ValidationSettings = SETTINGS,
+    scored: list[ScoredNetwork] | None = None,
     notify: Callable[[int, int], None] = lambda num_done, num_planned: None,
 ) -> tuple[Validation, list[Evaluation]]:
     record: list[Evaluation] = []
     validation = validate_proxy(
+        scored_networks(history, FIDELITY) if scored is None else scored,
         history,
         settings,
-        fidelity=history[0].job.fidelity,
+        fidelity=FIDELITY,
         executor=SerialExecutor(evaluate),
         clock=lambda: 0.0,
         record=record.append,
@@ -142,9 +147,10 @@ def test_interrupted_work_was_recorded(history: list[Evaluation]) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         validate_proxy(
+            scored_networks(history, FIDELITY),
             history,
             SETTINGS,
-            fidelity=history[0].job.fidelity,
+            fidelity=FIDELITY,
             executor=SerialExecutor(interrupted),
             clock=lambda: 0.0,
             record=record.append,
@@ -161,7 +167,7 @@ def test_a_proxy_that_orders_as_longer_training_does_costs_nothing(history: list
     assert validation.kendall.value == pytest.approx(1)
     assert validation.spearman.value == pytest.approx(1)
     assert validation.regret == 0
-    accuracies = [pair.network.accuracy for pair in validation.pairs]
+    accuracies = [pair.network.score for pair in validation.pairs]
     assert accuracies == sorted(accuracies, reverse=True)
 
 
@@ -224,9 +230,10 @@ def test_the_time_is_kept_and_what_was_trained_counts(history: list[Evaluation])
     def go_on(minutes: float) -> Validation:
         executor = FakeExecutor(agrees, seconds=40.0)
         return validate_proxy(
+            scored_networks(history, FIDELITY),
             history + record,
             dataclasses.replace(SETTINGS, minutes=minutes),
-            fidelity=history[0].job.fidelity,
+            fidelity=FIDELITY,
             executor=executor,
             clock=executor.clock,
             record=record.append,
@@ -245,15 +252,29 @@ def test_several_workers_train_side_by_side(history: list[Evaluation]) -> None:
     executor = FakeExecutor(agrees, seconds=1.0, num_slots=3)
     record: list[Evaluation] = []
     validation = validate_proxy(
+        scored_networks(history, FIDELITY),
         history,
         SETTINGS,
-        fidelity=history[0].job.fidelity,
+        fidelity=FIDELITY,
         executor=executor,
         clock=executor.clock,
         record=record.append,
     )
     assert executor.most_running == 3
     assert validation == validate(history)[0]
+
+
+def test_a_screening_is_judged_by_trainings_that_nobody_had_asked_for(history: list[Evaluation]) -> None:
+    """Its scores order the networks the other way round; none of them was trained by itself."""
+    scored = best_first(
+        ScoredNetwork(job=one.job, scores=(-one.result.val_accuracy,)) for one in history if one.result
+    )
+    judged, record = validate([], scored=scored, settings=dataclasses.replace(SETTINGS, num_networks=8))
+    assert len(record) == 8
+    assert judged.kendall.value == pytest.approx(-1)
+    assert judged.pairs[0].network.job.name == "trial 1"
+    again, rest = validate(record, scored=scored)
+    assert (again, rest) == (judged, [])
 
 
 # What is refused

@@ -1,0 +1,212 @@
+"""What will an ablation train, on which images, at which sizes?"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands import proxy
+from effsearch.commands.ablate_inputs import read_coefficients
+from effsearch.commands.inputs import Base, read_base
+from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.watching import Watcher, minutes_text
+from effsearch.proxy_train.data.cache import default_cache_dir
+from effsearch.proxy_train.data.datasets import ImageData, load_source
+from effsearch.proxy_train.data.listing import Source
+from effsearch.proxy_train.data.sources import open_source
+from effsearch.results.run_files import read_settings
+from effsearch.search.ablation import AblationSettings
+from effsearch.search.fidelity import LEAST_RESOLUTION
+from effsearch.space.arms import Arm, base_arm, make_arm
+from effsearch.space.budget import short_count
+from effsearch.space.coefficients import ScalingCoefficients
+from effsearch.space.cost import count_cost
+from effsearch.space.outcome import Fidelity
+from effsearch.space.proxy import fidelity_for, proxy_spec
+from effsearch.space.rays import CountModel
+from effsearch.space.spec import ModelSpec
+from effsearch.space.text import to_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblateOptions:
+    """What a user asks of `effsearch ablate`."""
+
+    base: str | None
+    coefficients: str | None  # three numbers or a scale run; None: the paper's
+    settings: AblationSettings
+    proxy: ProxyOptions  # its data empty where the base run's are meant
+    num_workers: int | None
+    run: Path | None
+    runs_root: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblationPlan:
+    """What will be done."""
+
+    base: Base
+    coefficients: ScalingCoefficients
+    settings: AblationSettings
+    data: str
+    images: ImageData
+    base_resolution: int  # pixels asked for the base
+    proxy_fidelity: Fidelity  # of the base, before it is made longer
+    arms: tuple[Arm, ...]  # the base first, then by factor
+    expected_seconds: float  # of one training, the mean over all
+    num_workers: int
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """Fidelity that the base trains with."""
+        return dataclasses.replace(
+            self.proxy_fidelity, num_epochs=self.proxy_fidelity.num_epochs * self.settings.longer
+        )
+
+    def trained_resolution(self, arm: Arm) -> int:
+        """Pixels that an arm trains at."""
+        return fidelity_for(arm.spec, self.fidelity, target_resolution=self.base.spec.resolution).resolution
+
+    @property
+    def upsampled(self) -> tuple[Arm, ...]:
+        """The arms that train on images larger than there are any."""
+        largest = min(self.images.resolution, self.images.native_resolution)
+        return tuple(arm for arm in self.arms if self.trained_resolution(arm) > largest)
+
+
+def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
+    """Read what was named, load the images, choose the fidelity, and build all networks at equal cost.
+
+    Raises:
+        EffsearchError: Something that was named cannot be read or built.
+    """
+    settings = options.settings
+    base = read_base(options.base, runs_root=options.runs_root)
+    coefficients = read_coefficients(options.coefficients)
+    num_workers = proxy.default_num_workers(options.num_workers)
+    data = options.proxy.data or _data_of(base)
+    source = open_source(data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
+    stored_size = proxy.stored_setting(options.run, "image_resolution")
+    images = _load(source, stored_size, options.proxy.seed, watcher)
+    base_resolution = (
+        options.proxy.proxy_resolution
+        or proxy.stored_setting(options.run, "base_resolution")
+        or default_base_resolution(images.resolution, settings)
+    )
+    base = dataclasses.replace(base, spec=dataclasses.replace(base.spec, num_classes=images.num_classes))
+    choice = proxy.plan_fidelity(
+        dataclasses.replace(
+            options.proxy, width=1.0
+        ),  # a narrower proxy would round the widths that are compared
+        dataclasses.replace(images, resolution=base_resolution),
+        [base.spec],
+        stored=proxy.stored_fidelity(options.run),
+        has_fixed_strides=False,
+        minutes=None if settings.minutes is None else settings.minutes / settings.longer,
+        num_workers=num_workers,
+        enough=math.ceil(settings.relative_cost),
+    )
+    arms = build_arms(base.spec, choice.fidelity, coefficients, settings)
+    num_trainings = settings.num_seeds * len(arms)
+    plan = AblationPlan(
+        base=base,
+        coefficients=coefficients,
+        settings=settings,
+        data=data,
+        images=images,
+        base_resolution=base_resolution,
+        proxy_fidelity=choice.fidelity,
+        arms=arms,
+        expected_seconds=choice.seconds * settings.longer * settings.relative_cost / num_trainings,
+        num_workers=num_workers,
+    )
+    if stored_size is None:
+        wanted = max(plan.trained_resolution(arm) for arm in arms)
+        named = dataclasses.replace(options.proxy, data=data)
+        plan = dataclasses.replace(plan, images=proxy.load_large_enough(named, images, wanted, watcher))
+    watcher.say(
+        f"data: {images.name}, {images.num_classes} classes, {len(images.train):,} training and "
+        f"{len(images.val):,} validation images at {plan.images.resolution} px"
+    )
+    watcher.say(
+        f"base: {proxy.describe_fidelity(plan.fidelity)}, {short_count(arms[0].multiply_adds)} multiply-adds there; "
+        f"{len(arms)} networks x {settings.num_seeds} seeds take about "
+        f"{minutes_text(plan.expected_seconds * num_trainings / num_workers)} on {num_workers} worker(s)"
+    )
+    return plan
+
+
+def build_arms(
+    base: ModelSpec, fidelity: Fidelity, coefficients: ScalingCoefficients, settings: AblationSettings
+) -> tuple[Arm, ...]:
+    """Give the base and all arms at all factors, matched as they are trained.
+
+    Raises:
+        SpecError: An arm cannot be built at a factor.
+    """
+    count = count_as_trained(base, fidelity)
+    made = [
+        make_arm(
+            base,
+            name,
+            factor=factor,
+            count=count,
+            coefficients=coefficients,
+            tolerance=settings.tolerance,
+        )
+        for factor in settings.factors
+        for name in settings.arms
+    ]
+    return (base_arm(base, count), *made)
+
+
+def count_as_trained(base: ModelSpec, fidelity: Fidelity) -> CountModel:
+    """Give what counts a scaled network at the size and with the strides that it trains with."""
+
+    def count(spec: ModelSpec) -> int:
+        own = fidelity_for(spec, fidelity, target_resolution=base.resolution)
+        return count_cost(proxy_spec(spec, own, num_classes=spec.num_classes)).multiply_adds
+
+    return count
+
+
+def default_base_resolution(own: int, settings: AblationSettings) -> int:
+    """Give pixels of the base that leave room for more up to the images' own size; 16 at the least."""
+    room = round(own / math.sqrt(max(settings.factors)))
+    return min(own, max(LEAST_RESOLUTION, room))
+
+
+def run_settings(plan: AblationPlan) -> dict[str, Any]:
+    """Give the settings that are stored with the run: what was asked, and what was settled."""
+    return {
+        "base": plan.base.name,
+        "base_spec": to_json(plan.base.spec),
+        "coefficients": dataclasses.asdict(plan.coefficients),
+        "data": plan.data,
+        "data_fingerprint": plan.images.fingerprint,
+        "image_resolution": plan.images.resolution,
+        "base_resolution": plan.base_resolution,
+        **dataclasses.asdict(plan.settings),
+        "fidelity": dataclasses.asdict(plan.proxy_fidelity),
+        "training": proxy.train_settings_record(),
+        "num_workers": plan.num_workers,
+    }
+
+
+def _data_of(base: Base) -> str:
+    """Give the data of the base's run, else the embedded ones."""
+    if base.run is None:
+        return "synthetic"
+    return str(read_settings(base.run).settings.get("data", "synthetic"))
+
+
+def _load(source: Source, resolution: int | None, seed: int, watcher: Watcher) -> ImageData:
+    return load_source(
+        source,
+        resolution=resolution,
+        cache_dir=default_cache_dir(),
+        seed=seed,
+        report=watcher.say,
+        progress=watcher.data_progress,
+    )

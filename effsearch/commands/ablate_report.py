@@ -1,0 +1,98 @@
+"""What is written down about an ablation, and what must be said with it?"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands.ablate_plan import AblationPlan
+from effsearch.results.certificate import words_of_run
+from effsearch.search.ablation import CONFIDENCE, AblationResult, ArmResult, MeanInterval
+from effsearch.space.arms import DIVISORS
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+
+
+def make_report(
+    plan: AblationPlan, result: AblationResult, *, run: Path, spec_paths: Mapping[str, str], plot_path: Path
+) -> dict[str, Any]:
+    """Give the result as JSON values."""
+    return {
+        "run": str(run),
+        "base": plan.base.name,
+        "data": plan.data,
+        "seed": plan.settings.seed,
+        "factors": list(plan.settings.factors),
+        "coefficients": dataclasses.asdict(plan.coefficients),
+        "tolerance": plan.settings.tolerance,
+        "fidelity": dataclasses.asdict(plan.fidelity),
+        "image_resolution": plan.images.resolution,
+        "native_resolution": plan.images.native_resolution,
+        "confidence": CONFIDENCE,
+        "arms": [_arm_row(plan, one, spec_paths[one.arm.title]) for one in result.arms],
+        "trainings": result.num_ended,
+        "planned": result.num_planned,
+        "failures": sum(one.num_failed for one in result.arms),
+        "stopped_by": result.stopped_by,
+        "certificate": None if plan.base.run is None else words_of_run(plan.base.run),
+        "notes": plan_notes(plan),
+        "plot": str(plot_path),
+    }
+
+
+def plan_notes(plan: AblationPlan) -> list[str]:
+    """Say what a reader must know to read the table right."""
+    notes = []
+    if plan.upsampled:
+        largest = min(plan.images.resolution, plan.images.native_resolution)
+        names = ", ".join(f"{arm.title} at {plan.trained_resolution(arm)} px" for arm in plan.upsampled)
+        notes.append(
+            f"the images are {largest} px, so {names} trains on upsampled ones: gamma is not really measured there"
+        )
+    if corrected := [arm for arm in plan.arms if arm.width_correction != 1]:
+        names = ", ".join(f"{arm.title} width x{arm.width_correction:g}" for arm in corrected)
+        notes.append(f"whole blocks or pixels miss the cost, so all widths make up the rest: {names}")
+    if finer := [arm for arm in plan.arms if arm.divisor != DIVISORS[0]]:
+        names = ", ".join(f"{arm.title} of {arm.divisor}" for arm in finer)
+        notes.append(f"multiples of {DIVISORS[0]} channels miss the cost, so finer ones are taken: {names}")
+    return notes
+
+
+def _arm_row(plan: AblationPlan, one: ArmResult, spec_path: str) -> dict[str, Any]:
+    arm, multipliers = one.arm, one.arm.multipliers
+    cost = count_cost(arm.spec)
+    return {
+        "name": arm.name,
+        "factor": arm.factor,
+        "multipliers": dataclasses.asdict(multipliers),
+        "exponent": arm.exponent,
+        "divisor": None if multipliers.width == 1 else arm.divisor,
+        "width_correction": arm.width_correction,
+        "spec_path": spec_path,
+        "network_hash": network_hash(arm.spec),
+        "trained_multiply_adds": arm.multiply_adds,
+        "trained_resolution": one.fidelity.resolution,
+        "off": arm.off,
+        "is_upsampled": arm in plan.upsampled,
+        "multiply_adds": cost.multiply_adds,
+        "resolution": arm.spec.resolution,
+        "params": cost.parameters,
+        "activations": cost.activations,
+        "replicates": list(one.accuracies),
+        "accuracies": list(one.accuracies.values()),
+        "failures": one.num_failed,
+        **_interval(one.mean),
+        "difference": None
+        if one.difference is None
+        else {
+            "against": one.difference.against,
+            **_interval(one.difference.interval),
+            "pairs": one.difference.interval.num_values,
+        },
+    }
+
+
+def _interval(interval: MeanInterval | None) -> dict[str, float | None]:
+    if interval is None:
+        return {"mean": None, "low": None, "high": None}
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}

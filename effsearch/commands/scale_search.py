@@ -1,0 +1,213 @@
+"""How are the coefficients of a base searched on a proxy, in a run directory of their own?"""
+
+import dataclasses
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from effsearch.commands import proxy
+from effsearch.commands.baseline_survey import say_spent
+from effsearch.commands.coefficient_report import coefficient_report
+from effsearch.commands.inputs import Base
+from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.recorder import Recorder
+from effsearch.commands.studies import JOURNAL_FILE
+from effsearch.commands.watching import Watcher, minutes_text
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.run_dir import RunDir, create_or_resume
+from effsearch.results.run_files import read_settings
+from effsearch.search.coefficients.candidates import (
+    COST_TOLERANCE,
+    CandidateList,
+    list_candidates,
+    narrow_base,
+    triple_name,
+)
+from effsearch.search.coefficients.divisor import choose_divisor
+from effsearch.search.coefficients.search import CoefficientResult, search_coefficients
+from effsearch.search.coefficients.settings import FACTOR, CoefficientSettings
+from effsearch.search.coefficients.trial import STUDY_NAME, coefficient_trial
+from effsearch.search.fidelity import FidelityChoice
+from effsearch.search.study import JournalStudy
+from effsearch.space.coefficients import ScalingCoefficients
+from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.scaling import BuildRules
+from effsearch.space.text import to_json
+
+if TYPE_CHECKING:
+    from effsearch.commands.scale import ScaleOptions
+
+FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers", "num_seeds", "has_check"})
+NO_MINUTES = 1e-6  # left for trainings, where all the time is spent
+NUM_SHOWN = 3  # of what is left out
+
+
+def search_for_base(
+    options: "ScaleOptions", base: Base, watcher: Watcher
+) -> tuple[ScalingCoefficients, dict[str, Any]]:
+    """Give the coefficients that suit a base best, and what was found on the way as JSON values.
+
+    Raises:
+        EffsearchError: The data or the run cannot be used, nothing can be compared, or trainings keep failing.
+    """
+    settings: CoefficientSettings = options.search
+    proxy_options = _with_data_of(options.proxy, base)
+    images = proxy.load_proxy_images(proxy_options, watcher)
+    num_workers = proxy.default_num_workers(options.num_workers)
+    stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
+    choice = proxy.plan_fidelity(
+        proxy_options,
+        images,
+        [base.spec],
+        stored=stored,
+        has_fixed_strides=False,
+        minutes=None if settings.minutes is None else settings.minutes / FACTOR,  # what candidates cost
+        num_workers=num_workers,
+    )
+    watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
+    spec, fidelity = narrow_base(base.spec, choice.fidelity)
+    rules = search_rules(options.build, choose_divisor(spec))
+    listed = list_candidates(spec, settings, fidelity=fidelity, num_classes=images.num_classes, rules=rules)
+    _say_listed(listed, fidelity, rules, watcher)
+    if settings.minutes is not None and choice.num_trainings < len(listed.candidates):
+        watcher.say(f"the time buys about {choice.num_trainings} trainings, so not every network is tried")
+    largest = max(candidate.fidelity.resolution for candidate in listed.candidates)
+    images = proxy.load_large_enough(proxy_options, images, largest, watcher)
+    if largest > images.resolution:
+        watcher.say(
+            f"networks are trained at up to {largest} px and the images are {images.resolution} px: above that gamma "
+            "is upsampling, and not really measured; a smaller --proxy-resolution leaves it room"
+        )
+    record = {
+        "base": base.name,
+        "base_spec": to_json(base.spec),
+        "data": proxy_options.data,
+        "data_fingerprint": images.fingerprint,
+        **dataclasses.asdict(settings),
+        "search_rules": dataclasses.asdict(rules),
+        "fidelity": dataclasses.asdict(choice.fidelity),
+        "training": proxy.train_settings_record(),
+        "num_workers": num_workers,
+    }
+    with create_or_resume(
+        options.run,
+        command="scale",
+        settings=record,
+        free_settings=FREE_SETTINGS,
+        now=datetime.now(UTC),
+        runs_root=options.runs_root,
+    ) as run:
+        watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
+        result = _search(run, listed, settings, images, choice, num_workers, watcher)
+        found = coefficient_report(
+            listed, result, method=settings.method, divisor=rules.divisor, has_check=settings.has_check
+        )
+        report = {"run": str(run.path), **found}
+        coefficients = result.best.coefficients
+        run.write_result({"base": base.name, "coefficients": dataclasses.asdict(coefficients), **report})
+    return coefficients, report
+
+
+def search_rules(build: BuildRules, divisor: int) -> BuildRules:
+    """Give the rules by which candidates are built: those of the family, but as fine in width and pixels as can be.
+
+    Args:
+        build: Rules of the family.
+        divisor: Channels need be multiples of nothing coarser.
+    """
+    return dataclasses.replace(
+        build, divisor=min(divisor, build.divisor), resolution_multiple=1, max_resolution=None
+    )
+
+
+def _search(
+    run: RunDir,
+    listed: CandidateList,
+    settings: CoefficientSettings,
+    images: ImageData,
+    choice: FidelityChoice,
+    num_workers: int,
+    watcher: Watcher,
+) -> CoefficientResult:
+    """Train what the run has not trained yet; every training goes to the ledger, then to Optuna's study."""
+    started = time.monotonic()
+    recorder = Recorder(run, images)
+    study = JournalStudy(run.path / JOURNAL_FILE, study_name=STUDY_NAME)
+
+    def tell(evaluation: Evaluation) -> None:
+        trial = coefficient_trial(evaluation)
+        if trial is not None:
+            study.add(trial)
+
+    def record(evaluation: Evaluation) -> None:
+        recorder.record(evaluation)
+        tell(evaluation)
+
+    def notify(evaluation: Evaluation, num_done: int) -> None:
+        if evaluation.failure:
+            watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
+        text = f"{num_done} trained, last {evaluation.job.name}"
+        if evaluation.result:
+            text += f" {evaluation.result.val_accuracy:.1%}"
+        if settings.minutes is None:
+            watcher.show("coefficients", num_done, None, text)
+            return
+        seconds = time.monotonic() - started
+        left = minutes_text(max(0.0, settings.minutes * 60 - seconds))
+        watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
+
+    try:
+        history = recorder.history()
+        for evaluation in history:
+            tell(evaluation)
+        if settings.minutes is not None:  # what earlier calls took is gone
+            spent = recorder.seconds_spent() / 60
+            if spent:
+                say_spent(spent, settings.minutes, watcher)
+            settings = dataclasses.replace(settings, minutes=max(settings.minutes - spent, NO_MINUTES))
+        with proxy.local_executor(images, num_workers) as executor:
+            return search_coefficients(
+                listed,
+                settings,
+                executor=executor,
+                clock=time.monotonic,
+                record=record,
+                history=history,
+                expected_seconds=FACTOR * choice.seconds,
+                notify=notify,
+            )
+    finally:
+        recorder.close()
+
+
+def _say_listed(listed: CandidateList, fidelity: Fidelity, rules: BuildRules, watcher: Watcher) -> None:
+    watcher.say(
+        f"coefficients: {listed.num_points} points of the surface are {listed.num_networks} networks; "
+        f"{listed.num_arrived} points reach 2 x the base within {COST_TOLERANCE:.0%} at {fidelity.resolution} px "
+        f"and are {len(listed.candidates)} networks (channels in multiples of {rules.divisor} for the search)"
+    )
+    if listed.left_out:
+        some = [f"{triple_name(one.coefficients)} ({one.off:+.1%})" for one in listed.left_out[:NUM_SHOWN]]
+        more = " and so on" if len(listed.left_out) > NUM_SHOWN else ""
+        watcher.say(
+            f"left out, as their rays miss that cost: {len(listed.left_out)}: {', '.join(some)}{more}"
+        )
+
+
+def _with_data_of(options: ProxyOptions, base: Base) -> ProxyOptions:
+    """Give the proxy's options with the data of the base's run where the user names none."""
+    if options.data:
+        return options
+    data = "synthetic" if base.run is None else read_settings(base.run).settings.get("data", "synthetic")
+    return dataclasses.replace(options, data=data)
+
+
+def _fidelity_of_base(base: Base, options: ProxyOptions, resolution: int) -> Fidelity | None:
+    """Give the fidelity of the base's run, where it was found on images of the same size."""
+    if base.run is None:
+        return None
+    settings = read_settings(base.run).settings
+    fidelity = proxy.stored_fidelity(base.run)
+    if fidelity is None or options.data != settings.get("data"):
+        return None
+    return fidelity if settings.get("image_resolution", fidelity.resolution) == resolution else None

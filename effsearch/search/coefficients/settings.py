@@ -1,0 +1,34 @@
+"""How are the coefficients of a base searched?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from effsearch.space.errors import UsageError
+
+FACTOR = 2.0  # candidates cost so many times the base
+NUM_FINALISTS = 3  # get all the seeds, and are checked
+MAX_SEEDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoefficientSettings:
+    """What is tried, and how long."""
+
+    method: Literal["grid", "random"] = "grid"
+    grid_step: float = 0.05
+    tolerance: float = 0.1  # of the surface
+    num_trials: int | None = None  # distinct networks trained, over all resumes
+    minutes: float | None = None
+    seed: int = 0
+    num_seeds: int = 5  # trainings of each of the best, the first included
+    has_check: bool = False  # whether the best are trained longer in the end
+
+    def __post_init__(self) -> None:
+        if self.num_trials is not None and self.num_trials < 1:
+            raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        if not 1 <= self.num_seeds <= MAX_SEEDS:
+            raise UsageError(f"--seeds must be from 1 to {MAX_SEEDS}, got {self.num_seeds}")
+        if not 0.001 <= self.tolerance <= 1:  # below, four decimals of alpha hardly ever meet the surface
+            raise UsageError(f"--tolerance must be from 0.001 to 1 in a search, got {self.tolerance:g}")
