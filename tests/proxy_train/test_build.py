@@ -4,8 +4,11 @@ import torch
 from torch import nn
 
 from effsearch.proxy_train.build import build_model, build_on_meta, drop_path, pool_and_pad
+from effsearch.space.coefficients import ScalingCoefficients
+from effsearch.space.family import dwr_family, strict_family
 from effsearch.space.layers import layers
 from effsearch.space.presets import load_preset
+from effsearch.space.scaling import BuildRules
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -182,3 +185,20 @@ def test_stochastic_depth_and_dropout_act_in_training_only():
     assert not torch.equal(model(x), model(x))
     model.eval()
     assert torch.equal(model(x), model(x))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_scaled_network_builds_and_runs(seed, random_spec):
+    """Whatever the base and the rule: what a family holds has the size and the parameters that were counted."""
+    rng = np.random.default_rng(seed)
+    base = random_spec(rng)
+    alpha, beta, gamma = (round(float(value), 3) for value in rng.uniform(1, 1.4, size=3))
+    coefficients = ScalingCoefficients(alpha=alpha, beta=beta, gamma=gamma)
+    rules = BuildRules(divisor=int(rng.choice([1, 4, 8])), has_fixed_ends=bool(rng.integers(2)))
+    family = strict_family(base, coefficients, [-3, 0, 1.5], rules) + dwr_family(base, [-2, 2], rules)
+    for member in family:
+        model = build_model(member.spec, seed=0).eval()
+        assert sum(parameter.numel() for parameter in model.parameters()) == member.cost.parameters
+        images = torch.zeros(1, 3, member.spec.resolution, member.spec.resolution)
+        with torch.no_grad():
+            assert model(images).shape == (1, base.num_classes)
