@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -108,6 +109,28 @@ def _load_config(context: typer.Context, path: Path | None) -> Path | None:
         context.default_map = {**read_config(path, known), **(context.default_map or {})}
     return path
 
+
+def _refuse_given(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuse options that were typed and that nothing would read; what a settings file gives may rest there."""
+    typed = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name in names and _is_typed(context, parameter.name)
+    ]
+    given = [next(word for word in parameter.opts if word.startswith("--")) for parameter in typed]
+    if given:
+        raise UsageError(f"{why}: leave out {' and '.join(given)}")
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+_SEARCH_OPTIONS = (
+    *("search", "grid_step", "data", "trials", "minutes", "seeds", "check", "seed", "workers", "run"),
+    *("proxy_resolution", "min_map", "images", "epochs", "proxy_width"),
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Config = Annotated[
@@ -297,6 +320,7 @@ def baseline(
     "effsearch scale --base runs/photos --search random --minutes 30 --phi 0.5,1,2"
 )
 def scale(
+    context: typer.Context,
     phi: Annotated[
         str | None, typer.Option(help="1..7 (the default), -4..-1, or a list such as 0.5,1,1.5.")
     ] = None,
@@ -341,7 +365,7 @@ def scale(
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Time for all; 10 where no --trials is given.")
+        float | None, typer.Option(help="Time for all, over all resumes; 10 where no --trials is given.")
     ] = None,
     seeds: Annotated[
         int, typer.Option(help="Trainings of each of the best; the others get fewer the worse they look.")
@@ -362,7 +386,10 @@ def scale(
     images: Images = None,
     epochs: Epochs = None,
     proxy_width: ProxyWidth = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the family; default: RUN/family.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the family; default: family/ of the base's run, else NAME-family."),
+    ] = None,
     run: Run = None,
     as_json: Json = False,
     config: Config = None,
@@ -378,10 +405,17 @@ def scale(
         raise UsageError(
             "--budgets says what is to be met: give it with --rule solve or dwr, and without --phi"
         )
-    is_searching = coefficients is None and rule in (Rule.strict, Rule.solve)
-    if not is_searching and (run, data, trials, minutes) != (None, None, None, None):
-        what = f"--rule {rule.value}" if coefficients is None else "--coefficients"
-        raise UsageError(f"{what} searches nothing: leave out --run, --data, --trials and --minutes")
+    needs_coefficients = rule in (Rule.strict, Rule.solve)
+    is_searching = coefficients is None and needs_coefficients
+    if not is_searching:
+        what = "--coefficients" if needs_coefficients else f"--rule {rule.value}"
+        _refuse_given(context, _SEARCH_OPTIONS, f"{what} searches nothing")
+    if not needs_coefficients:
+        _refuse_given(context, ("tolerance",), f"--rule {rule.value} has no surface")
+    if rule is not Rule.dwr:
+        _refuse_given(context, ("dwr_exponent",), f"--rule {rule.value} has no such exponent")
+    if search is Method.random:
+        _refuse_given(context, ("grid_step",), "--search random has no grid")
     settings: Any = None
     proxy_options: Any = None
     if is_searching:
@@ -530,7 +564,11 @@ def plot(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw accuracy against FLOPs, with the Pareto front and the scaled family."""
+    """Draw what a run holds.
+
+    A search: accuracy against FLOPs with its front and family; coefficients: their surface; an ablation: its arms; a
+    family's folder: promised and built cost.
+    """
     from effsearch.commands.plot import run_plot
     from effsearch.commands.tables import print_plot
 

@@ -14,13 +14,14 @@ from effsearch.commands.baseline_plan import (
     run_settings,
 )
 from effsearch.commands.baseline_report import chance_warnings, make_report
-from effsearch.commands.baseline_survey import plan_report, say_plan, say_spent
+from effsearch.commands.baseline_survey import plan_report, say_plan
 from effsearch.commands.explain import explain_run
 from effsearch.commands.inputs import read_text
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.screen_plan import describe_screen
 from effsearch.commands.screening import run_screen
 from effsearch.commands.studies import Studies
+from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.certificate import words_of_run
 from effsearch.results.plots.collect import collect_front
@@ -39,7 +40,6 @@ from effsearch.space.shipped_spaces import shipped_space_names
 from effsearch.space.supernet_work import ScreenScore
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers"})
-NO_MINUTES = 1e-6  # left for trainings, where all the time is spent
 
 
 def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         options.run,
         command="baseline",
         settings=run_settings(plan, options),
-        free_settings=FREE_SETTINGS,
+        free_settings=FREE_SETTINGS - ({"num_workers"} if plan.search.step_time_exponent else set()),
         now=datetime.now(UTC),
         runs_root=options.runs_root,
     ) as run:
@@ -90,9 +90,7 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
     studies = Studies(run, problem, settings)
     try:
         history = recorder.history()
-        spent = recorder.seconds_spent() / 60
-        if settings.minutes is not None and spent:
-            say_spent(spent, settings.minutes, watcher)
+        left = minutes_left(recorder, settings.minutes, watcher)
         screened: dict[Point, ScreenScore] = {}
         if plan.screen is not None:
             screened = run_screen(
@@ -103,6 +101,7 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
                 recorder,
                 anchors=_points_of_anchors(problem),
                 wants_front=settings.second_objective is not None,
+                seconds_left=None if left is None else 60 * left,
                 num_workers=plan.num_workers,
                 watcher=watcher,
             )
@@ -114,8 +113,8 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
             recorder.record(evaluation)
             studies.add(evaluation)
 
-        if settings.minutes is not None:  # what earlier calls and the screening took is gone
-            left = settings.minutes - spent - (time.monotonic() - started) / 60
+        if left is not None:  # what earlier calls and the screening took is gone
+            left -= (time.monotonic() - started) / 60
             settings = dataclasses.replace(settings, minutes=max(left, NO_MINUTES))
         proposer = make_proposer(
             problem, settings, screened=screened, earlier=plan.earlier, seed=settings.seed + len(history)

@@ -68,13 +68,6 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
         )
 
 
-def say_spent(spent: float, minutes: float, watcher: Watcher) -> None:
-    """Say how much of a run's time earlier calls have spent; both in minutes."""
-    left = minutes - spent
-    words = f"{spent:.1f} of {minutes:g} minutes were spent by earlier calls"
-    watcher.say(words if left > 0 else f"{words}: nothing new is trained; to go on, give more --minutes")
-
-
 def plan_report(plan: BaselinePlan) -> dict[str, Any]:
     """Give what a dry run found out, as JSON values."""
     problem, choice, settings = plan.problem, plan.choice, plan.search

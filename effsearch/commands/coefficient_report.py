@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from effsearch.search.coefficients.candidates import COST_TOLERANCE, Candidate, CandidateList, triple_name
-from effsearch.search.coefficients.check import Checked, longer_order, order_holds
+from effsearch.search.coefficients.check import NUM_CHECK_SEEDS, longer_order, order_holds
 from effsearch.search.coefficients.jobs import CHECK_FACTOR
 from effsearch.search.coefficients.search import CoefficientResult
 from effsearch.search.coefficients.settings import NUM_FINALISTS
@@ -105,7 +105,6 @@ def _intervals(result: CoefficientResult) -> dict[str, list[float]]:
 
 def _check(result: CoefficientResult) -> dict[str, Any]:
     checked = result.checked
-    is_whole = len(checked) == min(NUM_FINALISTS, sum(map(bool, result.accuracies)))
     return {
         "factor": CHECK_FACTOR,
         "networks": [
@@ -117,8 +116,16 @@ def _check(result: CoefficientResult) -> dict[str, Any]:
             }
             for one, place in zip(checked, longer_order(checked), strict=True)
         ],
-        "order_holds": order_holds(checked) if is_whole and len(checked) > 1 else None,
+        "order_holds": _order_holds(result),
     }
+
+
+def _order_holds(result: CoefficientResult) -> bool | None:
+    """Tell whether the best kept their order; None where not all of them, with all seeds, were trained longer."""
+    checked = result.checked
+    num_wanted = min(NUM_FINALISTS, sum(map(bool, result.accuracies)))
+    is_whole = len(checked) == num_wanted and all(len(one.accuracies) == NUM_CHECK_SEEDS for one in checked)
+    return order_holds(checked) if is_whole and num_wanted > 1 else None
 
 
 def _words(
@@ -146,7 +153,7 @@ def _words(
             f"than {off:+.1%}"
         )
     if is_checked:
-        words.append(_words_of_check(result.checked, result))
+        words.append(_words_of_check(result))
     words.append(BIAS)
     return words
 
@@ -166,14 +173,18 @@ def _words_of_set(result: CoefficientResult, in_set: Sequence[Candidate]) -> str
     )
 
 
-def _words_of_check(checked: Sequence[Checked], result: CoefficientResult) -> str:
-    if len(checked) < 2:
-        return f"no time was left to train the best {CHECK_FACTOR} times longer"
+def _words_of_check(result: CoefficientResult) -> str:
+    checked, holds = result.checked, _order_holds(result)
     means = ", ".join(
         f"{triple_name(result.candidates[one.candidate].coefficients)} {one.mean_accuracy:.1%}"
         for one in checked
     )
-    if order_holds(checked):
+    if holds is None:
+        seen = f", so far: {means}" if checked else ""
+        return (
+            f"the check of the best at {CHECK_FACTOR} times the training is not whole: no time was left{seen}"
+        )
+    if holds:
         return f"the order of the best {len(checked)} holds at {CHECK_FACTOR} times the training: {means}"
     gap = max(one.mean_accuracy for one in checked) - checked[0].mean_accuracy
     first = f"the winner falls behind by {100 * gap:.1f} points" if gap > 0 else "the winner stays first"

@@ -31,6 +31,7 @@ from effsearch.search.placement.executor import Executor
 from effsearch.search.placement.local import ProcessExecutor
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
+from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
 
@@ -168,7 +169,11 @@ def plan_fidelity(
     if stored is not None or is_settled:
         made = made_for(DEFAULT_RUNG)
         if stored is not None:
-            num_removed = made.num_removed_strides if options.min_map else stored.num_removed_strides
+            num_removed = stored.num_removed_strides
+            if options.min_map is not None and not has_fixed_strides:
+                num_removed = count_removable_strides(
+                    bases[0], resolution=stored.resolution, min_map=options.min_map
+                )
             made = dataclasses.replace(stored, num_removed_strides=num_removed)
         fidelity = named_by_user(made)
         seconds = seconds_of(fidelity)

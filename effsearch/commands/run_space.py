@@ -31,5 +31,6 @@ def read_run_space(run: Path, settings: Mapping[str, Any], space_file: str | Non
     if space_file is not None:
         raise UsageError(f"{space_file} is not the space that {run} searched, which is {settings['space']}")
     raise UsageError(
-        f"{run} searched {settings['space']}, which is no space of this effsearch: give its file with --space"
+        f"{run} searched {settings['space']}, which is no space of this effsearch: put its file into the run as "
+        f"{SPACE_FILE}"
     )

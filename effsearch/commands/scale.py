@@ -16,7 +16,7 @@ from effsearch.results.json_files import write_json
 from effsearch.space.budget import parse_budgets, short_count
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients, parse_coefficients
 from effsearch.space.cost import count_cost
-from effsearch.space.errors import RunError, UsageError
+from effsearch.space.errors import RunError, SpecError, UsageError
 from effsearch.space.family import (
     FamilyMember,
     RuleName,
@@ -68,6 +68,9 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
         EffsearchError: The base, the coefficients or a directory cannot be used.
     """
     base = _read_base(options)
+    certificate = (
+        None if base.run is None else words_of_run(base.run)
+    )  # may be unreadable: before any training
     out = options.out or (base.run / "family" if base.run else Path(f"{base.name}-family"))
     coefficients: ScalingCoefficients | None = None
     searched: dict[str, Any] = {}
@@ -85,6 +88,8 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
         from effsearch.commands.scale_search import search_for_base
 
         coefficients, searched = search_for_base(options, base, watcher)
+        options, unreachable = within_reach(base, coefficients, options)
+        notes += unreachable
         members = make_family(base, coefficients, options)
     rows = [_write_member(member, _name(member, base, options), out) for member in members]
     report = {
@@ -94,7 +99,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
         "dwr_exponent": options.dwr_exponent if options.rule == "dwr" else None,
         "build_rules": dataclasses.asdict(options.build),
         "base_multiply_adds": count_cost(base.spec).multiply_adds,
-        "certificate": None if base.run is None else words_of_run(base.run),
+        "certificate": certificate,
         "family": rows,
         "between": _between(base, coefficients or PAPER_COEFFICIENTS, options),
         "notes": notes + _notes(members, options),
@@ -102,6 +107,28 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     }
     write_json(out / "family.json", report)
     return report
+
+
+def within_reach(
+    base: Base, coefficients: ScalingCoefficients, options: ScaleOptions
+) -> tuple[ScaleOptions, list[str]]:
+    """Leave out, by name, what searched coefficients cannot build; the search is not lost for it.
+
+    Raises:
+        SpecError: Nothing can be built.
+    """
+    if options.phis is None:
+        return options, []
+    phis, notes = [], []
+    for phi in options.phis:
+        try:
+            make_family(base, coefficients, dataclasses.replace(options, phis=[phi]))
+            phis.append(phi)
+        except SpecError as error:
+            if phi == options.phis[-1] and not phis:
+                raise
+            notes.append(f"phi {phi:g} cannot be built with {coefficients}: {error}")
+    return dataclasses.replace(options, phis=phis), notes
 
 
 def make_family(base: Base, coefficients: ScalingCoefficients, options: ScaleOptions) -> list[FamilyMember]:

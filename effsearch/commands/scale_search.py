@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from effsearch.commands import proxy
-from effsearch.commands.baseline_survey import say_spent
 from effsearch.commands.coefficient_report import coefficient_report
 from effsearch.commands.inputs import Base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.studies import JOURNAL_FILE
+from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.run_dir import RunDir, create_or_resume
@@ -29,16 +29,15 @@ from effsearch.search.coefficients.settings import FACTOR, CoefficientSettings
 from effsearch.search.coefficients.trial import STUDY_NAME, coefficient_trial
 from effsearch.search.fidelity import FidelityChoice
 from effsearch.search.study import JournalStudy
+from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.scaling import BuildRules
-from effsearch.space.text import to_json
 
 if TYPE_CHECKING:
     from effsearch.commands.scale import ScaleOptions
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers", "num_seeds", "has_check"})
-NO_MINUTES = 1e-6  # left for trainings, where all the time is spent
 NUM_SHOWN = 3  # of what is left out
 
 
@@ -80,8 +79,10 @@ def search_for_base(
         )
     record = {
         "base": base.name,
-        "base_spec": to_json(base.spec),
+        "base_network": network_hash(base.spec),
+        "base_resolution": base.spec.resolution,
         "data": proxy_options.data,
+        "image_resolution": images.resolution,
         "data_fingerprint": images.fingerprint,
         **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
@@ -160,11 +161,7 @@ def _search(
         history = recorder.history()
         for evaluation in history:
             tell(evaluation)
-        if settings.minutes is not None:  # what earlier calls took is gone
-            spent = recorder.seconds_spent() / 60
-            if spent:
-                say_spent(spent, settings.minutes, watcher)
-            settings = dataclasses.replace(settings, minutes=max(settings.minutes - spent, NO_MINUTES))
+        settings = dataclasses.replace(settings, minutes=minutes_left(recorder, settings.minutes, watcher))
         with proxy.local_executor(images, num_workers) as executor:
             return search_coefficients(
                 listed,

@@ -43,6 +43,7 @@ def run_screen(
     *,
     anchors: list[Point],
     wants_front: bool,
+    seconds_left: float | None,
     num_workers: int,
     watcher: Watcher,
 ) -> dict[Point, ScreenScore]:
@@ -56,6 +57,7 @@ def run_screen(
         recorder: The run's ledger.
         anchors: Points that are scored first.
         wants_front: Whether cheap networks are wanted as much as those that use their budget up.
+        seconds_left: Of all that the run was given; where nothing is left, nothing further is screened.
         num_workers: Tasks side by side.
         watcher: Is shown how far it is.
 
@@ -68,8 +70,8 @@ def run_screen(
     seconds = None if plan.minutes is None else plan.minutes * 60
     files = SupernetFiles(run.path / "supernet")
     left = plan.num_networks - len(scores)
-    if left <= 0 or files.is_scored:
-        return scores  # an earlier call has ended the screening
+    if left <= 0 or files.is_scored or (seconds_left is not None and seconds_left < 1):
+        return scores  # an earlier call has ended the screening, or spent the time for it
     worker = SupernetWorker(handle=images.handle, space=problem.space)
     pool: WorkerPool[ScreenTask, ScreenAnswer] = WorkerPool(
         worker, num_workers=num_workers, prepare=prepare_worker
@@ -92,6 +94,8 @@ def run_screen(
                 files=files,
                 notify=note,
             )
+        if seconds is not None and seconds_left is not None:
+            seconds = min(seconds, seconds_left - (time.monotonic() - started))
         started = time.monotonic()
 
         def is_time_up() -> bool:

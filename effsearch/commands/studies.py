@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 from effsearch.results.run_dir import RunDir
 from effsearch.search.problem import Problem, SearchSettings
-from effsearch.search.proposers.sampler_proposer import second_value
 from effsearch.search.study import JournalStudy, finished_trial
-from effsearch.search.trained import Valuation
+from effsearch.search.valuation import Valuation, second_value
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point

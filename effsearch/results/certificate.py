@@ -14,7 +14,7 @@ from effsearch.results.json_files import read_json, write_json
 from effsearch.results.user_names import to_field_names, to_user_names
 from effsearch.space.errors import RunError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Grade = Literal["good", "fair", "poor"]
 Judged = Literal["trainings", "screening"]
 
@@ -131,8 +131,8 @@ def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
     version = record.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         raise RunError(
-            f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; "
-            "use a newer one"
+            f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; run "
+            "effsearch validate again, or use a newer one"
         )
     record.pop("grade", None)  # follows from the rest
     try:

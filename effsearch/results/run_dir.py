@@ -46,6 +46,7 @@ from effsearch.results.run_lock import RunLock, acquire_lock
 from effsearch.space.errors import RunError, UsageError
 
 _NOT_SET = object()
+MOST_SHOWN = 60  # characters of a setting that differs
 
 
 class RunDir:
@@ -279,7 +280,8 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 def _shown(value: object) -> str:
     if value is _NOT_SET:
         return "not set"
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _is_free(name: str, free_settings: frozenset[str]) -> bool:

@@ -13,6 +13,7 @@ from effsearch.results.json_files import read_json
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.run_files import ENVIRONMENT_FILE
 from effsearch.results.supernet_files import SupernetFiles
+from effsearch.space.errors import RunError
 
 
 def seconds_spent(run: Path, entries: Iterable[LedgerEntry]) -> float:
@@ -27,7 +28,10 @@ def seconds_spent(run: Path, entries: Iterable[LedgerEntry]) -> float:
     """
     path = run / ENVIRONMENT_FILE
     starts = read_json(path).get("starts", []) if path.exists() else []
-    times = sorted(datetime.fromisoformat(start["time"]).timestamp() for start in starts)
+    try:
+        times = sorted(datetime.fromisoformat(start["time"]).timestamp() for start in starts)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} does not say when the run was started ({error})") from error
     events = [datetime.fromisoformat(entry.time).timestamp() for entry in entries]
     events += SupernetFiles(run / "supernet").round_times()
     return sum(

@@ -1,59 +1,11 @@
 """What has been trained so far, on which rung, and what is each network believed to be worth?"""
 
-from collections.abc import Iterable
-
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.proposer import Proposer
-from effsearch.search.ranking import Ranked, rank_networks, reward
-from effsearch.search.step_time import StepTimes, rung_fidelity, rung_of
+from effsearch.search.ranking import Ranked, rank_networks
+from effsearch.search.step_time import rung_of
+from effsearch.search.valuation import Valuation
 from effsearch.space.outcome import Evaluation, Job
-
-
-class Valuation:
-    """What each training is worth: its accuracy, or a reward that weighs what the network costs.
-
-    Where the reward weighs step times, these are measured: the same command gives other scores in another run, while
-    a run that goes on comes to those it had, because it reads the times from its ledger.
-
-    Args:
-        problem: What is searched.
-        settings: Names the objective.
-        trainings: Ended ones that are known already, in the ledger's order.
-    """
-
-    def __init__(
-        self, problem: Problem, settings: SearchSettings, trainings: Iterable[Evaluation] = ()
-    ) -> None:
-        self._problem = problem
-        self._settings = settings
-        self._step_times = StepTimes()
-        for evaluation in trainings:
-            self.note(evaluation)
-
-    def note(self, evaluation: Evaluation) -> None:
-        """Take an ended training, before any score of it is asked for; to be called in the ledger's order."""
-        if evaluation.result is not None:
-            fidelity = rung_fidelity(evaluation, self._problem)
-            self._step_times.note(evaluation.result.train_seconds, fidelity)
-
-    def score(self, evaluation: Evaluation) -> float:
-        """Give the objective of a noted training that came to a result."""
-        assert evaluation.result is not None
-        accuracy = evaluation.result.val_accuracy
-        if self._settings.objective == "accuracy":
-            return accuracy
-        exponents, step_time = self._settings.reward_exponents, 1.0
-        if exponents.step_time:
-            fidelity = rung_fidelity(evaluation, self._problem)
-            step_time = self._step_times.share(evaluation.result.train_seconds, fidelity)
-        return reward(
-            accuracy,
-            multiply_adds=evaluation.job.cost.multiply_adds,
-            parameters=evaluation.job.cost.parameters,
-            step_time=step_time,
-            target=self._problem.budget.multiply_adds,
-            exponents=exponents,
-        )
 
 
 class Trained:

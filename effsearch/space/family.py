@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from effsearch.space.budget import short_count
 from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.cost import Cost, count_cost
@@ -25,6 +26,7 @@ RuleName = Literal["strict", "official", "solve", "dwr"]
 OFFICIAL_BASE = "efficientnet-b0"
 OFFICIAL_PHIS = range(8)
 DWR_EXPONENT = 0.8  # the frugal rule of arXiv:2103.06877
+FARTHEST = 1.5  # times a target or below it, that its nearest network may cost
 LEAST_GROWTH = 0.1  # log2 of what exponent 1 does to the nominal cost
 REACH_DOWN, REACH_UP = 2.0, 1.0  # of the exponent around the nominal one; built costs lie above it more often
 
@@ -151,7 +153,7 @@ def solved_family(
         where on the ray it lies. Costs jump along a ray, so `off` says how near each came.
 
     Raises:
-        SpecError: The ray does not grow the cost, or a target is out of reach.
+        SpecError: The ray does not grow the cost, or no network comes near a target.
     """
     growth = math.log2(ray(1.0).nominal_cost)
     if growth < LEAST_GROWTH:
@@ -172,6 +174,11 @@ def solved_family(
                 high=phi / growth + REACH_UP,
                 rules=rules,
             )
+            if not 1 / FARTHEST <= place.multiply_adds / target <= FARTHEST:
+                raise SpecError(
+                    f"no network on this ray comes near {short_count(target)} multiply-adds: the nearest costs "
+                    f"{short_count(place.multiply_adds)}; ask for another phi or budget, or change the base"
+                )
             exponent = place.exponent
         member = _member(base, exponent, ray(exponent), rules)
         family.append(dataclasses.replace(member, phi=phi, nominal_multiply_adds=float(target)))

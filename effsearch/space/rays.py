@@ -5,10 +5,12 @@ and how near it is.
 """
 
 import bisect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from effsearch.space.cost import count_cost
+from effsearch.space.errors import SpecError
 from effsearch.space.scaling import DEFAULT_RULES, BuildRules, Multipliers, scale_model
 from effsearch.space.spec import ModelSpec
 
@@ -61,25 +63,35 @@ def nearest_on_ray(
         high: Greatest one.
         rules: How multipliers become a network.
         count: Counts a network as it will be compared.
-    """
-    built: dict[int, Place] = {}
 
-    def place(index: int) -> Place:
+    Raises:
+        SpecError: Not even the least exponent gives a network.
+    """
+    built: dict[int, Place | SpecError] = {}
+
+    def place(index: int) -> Place | SpecError:
         if index not in built:
             exponent = round(low + index * STEP, 4)
-            multipliers = ray(exponent)
-            spec = scale_model(base, multipliers, rules)
-            built[index] = Place(
-                exponent=exponent, multipliers=multipliers, spec=spec, multiply_adds=count(spec)
-            )
+            try:
+                multipliers = ray(exponent)
+                spec = scale_model(base, multipliers, rules)
+                built[index] = Place(
+                    exponent=exponent, multipliers=multipliers, spec=spec, multiply_adds=count(spec)
+                )
+            except SpecError as error:  # too many blocks or pixels: further out than any target
+                built[index] = error
         return built[index]
 
-    def cost_at(index: int) -> int:
-        return place(index).multiply_adds
+    def cost_at(index: int) -> float:
+        found = place(index)
+        return found.multiply_adds if isinstance(found, Place) else math.inf
 
     indices = range(round((high - low) / STEP) + 1)
     above = bisect.bisect_left(indices, target, key=cost_at)
-    choices = [place(above)] if above < len(indices) else []
+    found = [place(above)] if above < len(indices) else []
     if above:
-        choices.append(place(bisect.bisect_left(indices, cost_at(above - 1), key=cost_at)))
+        found.append(place(bisect.bisect_left(indices, cost_at(above - 1), key=cost_at)))
+    choices = [one for one in found if isinstance(one, Place)]
+    if not choices:
+        raise next(one for one in found if isinstance(one, SpecError))
     return min(choices, key=lambda one: one.off_by(target))

@@ -1,14 +1,43 @@
 """`effsearch scale` by each rule, where nothing is searched."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from effsearch.commands.inputs import read_base
+from effsearch.commands.scale import ScaleOptions, within_reach
+from effsearch.space.coefficients import ScalingCoefficients
+from effsearch.space.errors import SpecError
 from effsearch.space.presets import load_preset
+from effsearch.space.scaling import BuildRules
 from effsearch.space.text import from_json
 
 from ..conftest import Effsearch, refuses
+
+
+@pytest.fixture
+def b0_options() -> ScaleOptions:
+    return ScaleOptions(
+        base="efficientnet-b0",
+        rule="strict",
+        phis=[1, 2, 3, 4, 5, 6, 7],
+        budgets=None,
+        coefficients=None,
+        tolerance=0.1,
+        dwr_exponent=0.8,
+        build=BuildRules(),
+        out=None,
+        num_classes=None,
+        resolution=None,
+        run=None,
+        runs_root=Path("runs"),
+        num_workers=1,
+        search=None,
+        proxy=None,
+    )
+
 
 B0 = ("scale", "--base", "efficientnet-b0")
 PAPER = ("--coefficients", "1.2,1.1,1.15")
@@ -85,6 +114,12 @@ def test_the_rules_of_building_reach_the_networks(effsearch: Effsearch) -> None:
         ("--coefficients 1.2,1.1,1.15 --phi -4..-5", "runs backwards"),
         ("--coefficients 1.2,1.1,1.15 --phi 20 --resolution 1000", "resolution must be a whole number"),
         ("--rule best", "--rule"),
+        ("--coefficients 1.2,1.1,1.15 --check --seeds 3", "searches nothing: leave out --seeds and --check"),
+        ("--rule dwr --tolerance 0.2", "--rule dwr has no surface: leave out --tolerance"),
+        ("--coefficients 1.2,1.1,1.15 --dwr-exponent 0.5", "leave out --dwr-exponent"),
+        ("--search random --grid-step 0.1", "--search random has no grid: leave out --grid-step"),
+        ("--grid-step 7", "--grid-step must be from 0.02 to 0.5, got 7"),
+        ("--rule solve --coefficients 1.2,1.1,1.15 --budgets 1M-FLOPs", "comes near 1M multiply-adds"),
     ],
 )
 def test_what_cannot_be_scaled_is_refused_in_one_line(effsearch: Effsearch, line: str, word: str) -> None:
@@ -101,3 +136,16 @@ def test_plot_draws_what_a_family_costs(effsearch: Effsearch) -> None:
     steps = record["between"]
     assert [steps[0][2], steps[-1][2]] == [member["multiply_adds"] for member in record["family"]]
     assert [step[2] for step in steps] == sorted(step[2] for step in steps)
+
+
+def test_what_searched_coefficients_cannot_build_is_named_and_the_rest_is_kept(
+    b0_options: ScaleOptions,
+) -> None:
+    base = read_base("efficientnet-b0", runs_root=Path("runs"))
+    deep = ScalingCoefficients(alpha=2.0, beta=1.0, gamma=1.0)
+    options, notes = within_reach(base, deep, b0_options)
+    assert options.phis == [1, 2, 3, 4, 5, 6]
+    (note,) = notes
+    assert note.startswith("phi 7 cannot be built with alpha 2, beta 1, gamma 1: depth multiplier must be")
+    with pytest.raises(SpecError, match="depth multiplier"):
+        within_reach(base, deep, dataclasses.replace(b0_options, phis=[7, 8]))

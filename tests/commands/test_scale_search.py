@@ -246,11 +246,12 @@ def test_what_cannot_be_told_apart_is_counted_untrained_ones_too() -> None:
         ((0.5, 0.6, 0.4), "does not hold at 4 times the training"),
         ((0.5, 0.6, 0.4), "the winner falls behind by 10.0 points"),
         ((0.6, 0.4, 0.5), "does not hold at 4 times the training, the winner stays first"),
-        ((), "no time was left to train the best 4 times longer"),
+        ((), "the check of the best at 4 times the training is not whole: no time was left"),
+        ((0.6, 0.5), "is not whole: no time was left, so far: 1.2,1.1,1.15 60.0%"),
     ],
 )
 def test_the_check_is_said_in_words(means: tuple[float, ...], said: str) -> None:
-    checked = [Checked(candidate=index, accuracies=(mean,)) for index, mean in enumerate(means)]
+    checked = [Checked(candidate=index, accuracies=(mean, mean)) for index, mean in enumerate(means)]
     assert said in words_of(CLEAR, checked, has_check=True)
 
 

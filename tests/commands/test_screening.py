@@ -37,6 +37,7 @@ from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, read_settings
 from effsearch.results.screened import from_screen_entry
 from effsearch.search.baseline import BaselineResult
+from effsearch.search.fidelity import LADDER, make_fidelity
 from effsearch.search.placement.executor import SerialExecutor
 from effsearch.search.placement.pool import Ended
 from effsearch.search.problem import Problem, SearchSettings
@@ -50,6 +51,7 @@ from effsearch.space.outcome import Fidelity, TrainingFailed
 from effsearch.space.screening import UPPER_SHARE, all_points, screen
 from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import load_shipped_space
+from effsearch.space.small_images import count_removable_strides
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import ScoreBatch, ScreenScore, TrainRound
 
@@ -480,7 +482,7 @@ def test_a_stored_plan_is_kept_whatever_is_asked_now(images: ImageData) -> None:
 # Stopped and resumed.
 
 
-def run(name: str, images: ImageData) -> dict[Point, ScreenScore]:
+def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> dict[Point, ScreenScore]:
     found = plan(images, "supernet", screen_minutes=0.005)
     assert found is not None
     problem = make_problem()
@@ -497,6 +499,7 @@ def run(name: str, images: ImageData) -> dict[Point, ScreenScore]:
                 recorder,
                 anchors=[],
                 wants_front=False,
+                seconds_left=seconds_left,
                 num_workers=2,
                 watcher=Watcher(),
             )
@@ -534,6 +537,34 @@ def test_a_stopped_screening_goes_on_where_it_stopped_and_scores_the_same(images
     assert tasks == needed
     assert what_counts(resumed) == what_counts(whole)
     assert set(whole) == points_inside()
+
+
+def test_a_screening_is_not_gone_on_with_when_the_time_is_spent(images: ImageData) -> None:
+    def is_too_late(task: TrainRound | ScoreBatch) -> None:
+        raise AssertionError(f"{task.name}: the time was spent")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SerialPool, "before_each", staticmethod(is_too_late))
+        assert run("late", images, seconds_left=0.0) == {}
+
+
+def test_the_same_min_map_keeps_the_strides_of_a_run_whose_images_are_halved(images: ImageData) -> None:
+    """The first call took a rung at half the images' size, where one stride more has to go."""
+    base = SPACE.spec_at((0,) * len(SPACE.dimensions), resolution=16, num_classes=NUM_CLASSES)
+    options = proxy.ProxyOptions(min_map=6)
+    more: dict[str, Any] = {"has_fixed_strides": False, "minutes": None, "num_workers": 1}
+    halved = make_fidelity(
+        LADDER[6],
+        base,
+        resolution=16,
+        num_train_images=len(images.train),
+        has_fixed_strides=False,
+        min_map=6,
+    )
+    stored = dataclasses.replace(halved, resolution=8, num_removed_strides=2)
+    again = proxy.plan_fidelity(options, images, [base], stored=stored, **more).fidelity
+    assert again.num_removed_strides == count_removable_strides(base, resolution=8, min_map=6)
+    assert again.num_removed_strides != count_removable_strides(base, resolution=16, min_map=6)
 
 
 # The report.

@@ -38,7 +38,7 @@ def test_a_certificate_round_trips_through_its_file(
 
 def test_the_file_says_what_users_know(make_certificate: MakeCertificate, tmp_path: Path) -> None:
     record = json.loads(write_certificate(tmp_path, make_certificate()).read_text())
-    assert record["schema_version"] == 1
+    assert record["schema_version"] == 2
     assert record["grade"] == "poor"
     assert record["longer_fidelity"]["epochs"] == 4 * record["proxy_fidelity"]["epochs"]
     assert record["kendall"] == {"value": 0.31, "low": 0.02, "high": 0.55}
@@ -59,7 +59,7 @@ def test_a_run_without_one_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 2}, "schema_version 2 cannot be read"),
+        ({"schema_version": 1}, "schema_version 1 cannot be read"),
         ({"networks": []}, "is no certificate"),
         ({"kendall": 0.3}, "is no certificate"),
         ({"colour": "red"}, "is no certificate .*colour.*; run effsearch validate again"),

@@ -7,6 +7,7 @@ import pytest
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.spent import seconds_spent
 from effsearch.results.supernet_files import SupernetFiles
+from effsearch.space.errors import RunError
 from effsearch.space.supernet_work import RoundResult
 
 from .conftest import MakeEntry
@@ -45,3 +46,15 @@ def test_a_run_without_a_record_of_its_starts_has_spent_nothing(
     tmp_path: Path, make_entry: MakeEntry
 ) -> None:
     assert seconds_spent(tmp_path, [make_entry()]) == 0
+
+
+def test_rounds_of_an_earlier_version_do_not_say_when_they_ended(run: Path, make_entry: MakeEntry) -> None:
+    (run / "supernet" / "rounds.jsonl").write_text('{"round": 0, "core_seconds": 9.0}\n')
+    assert seconds_spent(run, [make_entry(time=at(50).isoformat())]) == 50
+
+
+@pytest.mark.parametrize("start", [{}, {"time": "noon"}, 3])
+def test_a_start_without_its_time_is_one_line(run: Path, start: object) -> None:
+    (run / "environment.json").write_text(json.dumps({"starts": [start]}))
+    with pytest.raises(RunError, match=r"environment\.json does not say when the run was started"):
+        seconds_spent(run, [])

@@ -15,7 +15,7 @@ from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.proposers.proposer import Proposal, Proposer
-from effsearch.search.trained import Valuation
+from effsearch.search.valuation import Valuation
 from effsearch.space.anchors import Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budget, parse_budgets
 from effsearch.space.canonical import network_hash

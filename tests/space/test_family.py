@@ -183,3 +183,16 @@ def test_dwr_shares_out_the_whole_cost(exponent: float) -> None:
 def test_a_dwr_exponent_beyond_one_is_refused(b0: ModelSpec) -> None:
     with pytest.raises(SpecError, match=r"the dwr exponent must be from 0 to 1, got 1\.2"):
         dwr_family(b0, [1], exponent=1.2)
+
+
+def test_a_budget_that_no_network_of_the_ray_comes_near_is_refused(b0: ModelSpec) -> None:
+    with pytest.raises(
+        SpecError, match="no network on this ray comes near 1M multiply-adds: the nearest costs"
+    ):
+        solved_family(b0, PAPER_COEFFICIENTS.multipliers, [1e6])
+
+
+def test_solve_goes_as_deep_as_a_network_may_be(b0: ModelSpec) -> None:
+    deep = ScalingCoefficients(alpha=2.0, beta=1.0, gamma=1.0)
+    (member,) = solved_family(b0, deep.multipliers, [2**5.9 * B0_MULTIPLY_ADDS])
+    assert abs(member.off) < 0.02

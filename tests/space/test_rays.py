@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, coefficient_grid
+from effsearch.space.errors import SpecError
 from effsearch.space.rays import count_multiply_adds, nearest_on_ray
 from effsearch.space.scaling import BuildRules, Multipliers, scale_model
 from effsearch.space.spec import ModelSpec
@@ -56,3 +57,16 @@ def test_a_finer_divisor_comes_nearer(b0: ModelSpec) -> None:
         offs.append([place.off_by(target) for place, target in zip(places, targets, strict=True)])
     assert max(offs[1]) < 0.01 < max(offs[0])
     assert np.mean(offs[1]) < np.mean(offs[0]) / 2
+
+
+def test_a_probe_that_cannot_be_built_lies_beyond_the_target(b0: ModelSpec) -> None:
+    """Depth 2^8 of B0 has more blocks than a network may have; a quarter of that is what is looked for."""
+
+    def deeper(exponent: float) -> Multipliers:
+        return Multipliers(depth=min(100.0, 2**exponent))
+
+    target = count_multiply_adds(scale_model(b0, deeper(5.0)))
+    place = nearest_on_ray(b0, deeper, target=target, low=0.0, high=8.0)
+    assert place.multiply_adds == target
+    with pytest.raises(SpecError, match="a network has at most 1024 blocks"):
+        nearest_on_ray(b0, deeper, target=target, low=6.5, high=8.0)

@@ -8,6 +8,7 @@ from effsearch.space.errors import UsageError
 FACTOR = 2.0  # candidates cost so many times the base
 NUM_FINALISTS = 3  # get all the seeds, and are checked
 MAX_SEEDS = 100
+LEAST_STEP, MOST_STEP = 0.02, 0.5  # of the grid; a finer one is thousands of rays that no training tells apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,5 +31,7 @@ class CoefficientSettings:
             raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
         if not 1 <= self.num_seeds <= MAX_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MAX_SEEDS}, got {self.num_seeds}")
+        if not LEAST_STEP <= self.grid_step <= MOST_STEP:
+            raise UsageError(f"--grid-step must be from {LEAST_STEP} to {MOST_STEP}, got {self.grid_step:g}")
         if not 0.001 <= self.tolerance <= 1:  # below, four decimals of alpha hardly ever meet the surface
             raise UsageError(f"--tolerance must be from 0.001 to 1 in a search, got {self.tolerance:g}")

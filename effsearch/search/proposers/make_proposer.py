@@ -6,7 +6,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.model_proposer import ModelProposer
 from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.proposers.sampler_proposer import SamplerProposer
-from effsearch.search.trained import Valuation
+from effsearch.search.valuation import Valuation
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore

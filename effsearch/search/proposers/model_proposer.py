@@ -16,7 +16,7 @@ from effsearch.search.model.engine import NUM_STARTUP, ThompsonEngine
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.proposer import Proposal
 from effsearch.search.screening.screen_prior import ScreenPrior
-from effsearch.search.trained import Valuation
+from effsearch.search.valuation import Valuation
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job
@@ -38,7 +38,7 @@ SHORTLIST = 256  # networks whose scores are drawn jointly
 
 
 class ModelProposer:
-    """Proposes what the model expects most of; see `search.proposer.Proposer`.
+    """Proposes what the model expects most of; see `search.proposers.proposer.Proposer`.
 
     Without a screening that is the largest expected rise of the best score, with one a Thompson draw among the
     screened networks.

@@ -12,6 +12,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.proposer import Proposal
 from effsearch.search.samplers.make_sampler import make_sampler
 from effsearch.search.study import distributions_of, finished_trial, memory_study
+from effsearch.search.valuation import second_value
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import Cost, count_cost
 from effsearch.space.outcome import Job
@@ -163,9 +164,3 @@ class SamplerProposer:
             return None
         self._seen.add(network)
         return spec, network, cost
-
-
-def second_value(cost: Cost, settings: SearchSettings) -> int:
-    """Give what a search with two objectives keeps low; latency stands for its multiply-adds until it is measured."""
-    name = settings.second_objective
-    return int(getattr(cost, "multiply_adds" if name in (None, "latency") else name))
