@@ -37,6 +37,7 @@ from effsearch.space.text import from_json
 
 LONGER = 4
 NUM_NETWORKS = 40
+LEAST_NETWORKS = 4
 NUM_SEEDS = 5
 NUM_RANDOM = 10  # from which the best random network is picked
 BAND = 0.9  # share of the budget
@@ -52,6 +53,11 @@ def rank_screening(run: Path, settings: dict[str, Any], images: ImageData, fidel
         for entry in read_entries(run / LEDGER_FILE)
         if entry.kind == "screen" and entry.val_loss is not None and entry.multiply_adds >= BAND * limit
     ]
+    if len(screened) < LEAST_NETWORKS:
+        print(
+            f"{len(screened)} networks of the band were screened with a supernet, {LEAST_NETWORKS} are the least"
+        )
+        return
     screened.sort(key=lambda entry: entry.val_loss or 0.0)
     places = np.linspace(0, len(screened) - 1, min(NUM_NETWORKS, len(screened))).round().astype(int)
     chosen: list[LedgerEntry] = [screened[place] for place in dict.fromkeys(places.tolist())]
@@ -72,7 +78,7 @@ def rank_screening(run: Path, settings: dict[str, Any], images: ImageData, fidel
         ("NASWOT", [entry.features["naswot"] for entry in chosen]),
         ("FLOPs", [float(entry.multiply_adds) for entry in chosen]),
     ):
-        tau = correlate_kendall(values, longer)
+        tau = correlate_kendall(np.array(values), np.array(longer))
         print(f"{name}: tau {tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f}), {len(chosen)} networks")
 
 

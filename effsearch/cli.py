@@ -181,9 +181,12 @@ def _main(
     "effsearch baseline --budget 60M-FLOPs --max-params 2M --space nas-bench-macro --data cifar10 --trials 50"
 )
 def baseline(
+    context: typer.Context,
     budget: Annotated[
         str | None,
-        typer.Option(help="400M-FLOPs, 0.4G-MACs, 5.3M-params, or several: 200M,400M,800M-FLOPs."),
+        typer.Option(
+            help="400M-FLOPs (where no bound is given), 0.4G-MACs, 5.3M-params, or several: 200M,400M-FLOPs."
+        ),
     ] = None,
     max_params: Annotated[str | None, typer.Option(help="Further bound, such as 5.3M.")] = None,
     max_activations: Annotated[str | None, typer.Option(help="Further bound, such as 7M.")] = None,
@@ -265,6 +268,8 @@ def baseline(
     from effsearch.commands.watching import Watcher
     from effsearch.search.problem import SearchSettings
 
+    if objective is Objective.accuracy:
+        _refuse_given(context, ("reward_exponent",), "it counts with --objective reward")
     second: Any = multi_objective and SECOND_OBJECTIVES.get(multi_objective.value, multi_objective.value)
     has_budget = budget is not None or max_params is not None or max_activations is not None
     options = BaselineOptions(
@@ -628,7 +633,7 @@ def validate(
 def explain(
     run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
     space: Annotated[
-        str | None, typer.Option(help="YAML file of the run's space; needed where it is not a shipped one.")
+        str | None, typer.Option(help="YAML file of the run's space, where the run does not keep it.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from effsearch.commands import proxy
 from effsearch.commands.ablate_plan import AblateOptions, AblationPlan, plan_ablation, run_settings
 from effsearch.commands.ablate_report import make_report, plan_notes
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.plots.ablation import draw_ablation
 from effsearch.results.plots.ablation_data import collect_ablation
@@ -21,7 +22,6 @@ from effsearch.space.text import to_json
 # More arms, factors, coefficients or seeds add to a run; what is trained stays what it was.
 FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes", "num_workers"})
 PLOT_FILE = "ablation.png"
-NO_MINUTES = 1e-6  # left for trainings, where all the time is spent
 
 
 def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
@@ -52,16 +52,12 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
 
 
 def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResult:
-    settings = plan.settings
     recorder = Recorder(run, plan.images)
     started = time.monotonic()
     try:
         history = recorder.history()
-        if settings.minutes is not None:  # what earlier calls took is gone
-            spent = recorder.seconds_spent() / 60
-            if spent:
-                watcher.say(f"{spent:.1f} of {settings.minutes:g} minutes were spent by earlier calls")
-            settings = dataclasses.replace(settings, minutes=max(settings.minutes - spent, NO_MINUTES))
+        left = minutes_left(recorder, plan.settings.minutes, watcher)
+        settings = dataclasses.replace(plan.settings, minutes=left)
         with proxy.local_executor(plan.images, plan.num_workers) as executor:
             return compare_arms(
                 plan.arms,
@@ -72,9 +68,14 @@ def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResul
                 clock=time.monotonic,
                 record=recorder.record,
                 history=history,
-                expected_seconds=plan.expected_seconds,
+                expected_seconds=plan.base_seconds,
                 notify=lambda last, num_ended, num_planned: _show(
-                    watcher, settings, last, num_ended, num_planned, time.monotonic() - started
+                    watcher,
+                    settings=settings,
+                    last=last,
+                    num_ended=num_ended,
+                    num_planned=num_planned,
+                    seconds=time.monotonic() - started,
                 ),
             )
     finally:
@@ -83,6 +84,7 @@ def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResul
 
 def _show(
     watcher: Watcher,
+    *,
     settings: AblationSettings,
     last: Evaluation,
     num_ended: int,

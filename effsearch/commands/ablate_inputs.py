@@ -2,10 +2,17 @@
 
 from pathlib import Path
 
-from effsearch.results.run_files import is_run, read_report, read_settings
+from effsearch.results.run_files import REPORT_FILE, is_run, read_report, read_settings
 from effsearch.space.arms import ARM_NAMES, ArmName
-from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients, parse_coefficients
-from effsearch.space.errors import UsageError
+from effsearch.space.coefficients import (
+    PAPER_COEFFICIENTS,
+    ScalingCoefficients,
+    on_surface,
+    parse_coefficients,
+)
+from effsearch.space.errors import RunError, SpecError, UsageError
+
+MOST_OFF_SURFACE = 1.0  # the most that a search may be told to take; below it any triple grows a network
 
 
 def parse_arms(text: str) -> tuple[ArmName, ...]:
@@ -40,18 +47,36 @@ def read_coefficients(text: str | None) -> ScalingCoefficients:
 
     Raises:
         UsageError: They cannot be read, or the run has found none yet.
+        SpecError: They are no coefficients, or off the surface.
+        RunError: What the run's report has is none.
     """
     if text is None:
         return PAPER_COEFFICIENTS
     run = Path(text)
     if not run.is_dir():
-        return parse_coefficients(text)
+        return _parse_triple(text)
     if not is_run(run) or read_settings(run).command != "scale":
         raise UsageError(f"{run} holds no scale run: give --coefficients 1.2,1.1,1.15 or the run of a search")
-    report = read_report(run) or {}
-    found = report.get("coefficients") or next(iter(report.get("candidates", ())), None)
+    found = (read_report(run) or {}).get("coefficients")
     if not isinstance(found, dict) or not {"alpha", "beta", "gamma"} <= set(found):
         raise UsageError(
             f"the run at {run} has found no coefficients yet; let it finish with effsearch scale"
         )
-    return ScalingCoefficients(**{name: found[name] for name in ("alpha", "beta", "gamma")})
+    triple = [found[name] for name in ("alpha", "beta", "gamma")]
+    try:
+        if any(type(value) not in (int, float) for value in triple):
+            raise SpecError(f"alpha, beta and gamma must be numbers, got {triple}")
+        coefficients = ScalingCoefficients(alpha=triple[0], beta=triple[1], gamma=triple[2])
+        if not on_surface(coefficients, tolerance=MOST_OFF_SURFACE):
+            product = float(coefficients.product)
+            raise SpecError(f"alpha * beta^2 * gamma^2 must be above 1 and below 3, got {product:.4f}")
+    except (SpecError, OverflowError) as error:
+        raise RunError(f"{run / REPORT_FILE} holds no coefficients that a search finds: {error}") from error
+    return coefficients
+
+
+def _parse_triple(text: str) -> ScalingCoefficients:
+    try:
+        return parse_coefficients(text)
+    except SpecError as error:  # --tolerance is that of the surface in scale, and that of the cost here
+        raise SpecError(str(error).removesuffix(" or raise --tolerance")) from None

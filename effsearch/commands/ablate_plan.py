@@ -17,14 +17,12 @@ from effsearch.proxy_train.data.listing import Source
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.results.run_files import read_settings
 from effsearch.search.ablation import AblationSettings
-from effsearch.search.fidelity import LEAST_RESOLUTION
+from effsearch.search.fidelity import LADDER, LEAST_RESOLUTION, FidelityChoice, make_fidelity
 from effsearch.space.arms import Arm, base_arm, make_arm
 from effsearch.space.budget import short_count
 from effsearch.space.coefficients import ScalingCoefficients
-from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Fidelity
-from effsearch.space.proxy import fidelity_for, proxy_spec
-from effsearch.space.rays import CountModel
+from effsearch.space.proxy import count_as_trained, fidelity_for
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
 
@@ -54,7 +52,7 @@ class AblationPlan:
     base_resolution: int  # pixels asked for the base
     proxy_fidelity: Fidelity  # of the base, before it is made longer
     arms: tuple[Arm, ...]  # the base first, then by factor
-    expected_seconds: float  # of one training, the mean over all
+    base_seconds: float  # of one training of the base, as made longer
     num_workers: int
 
     @property
@@ -95,20 +93,10 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
         or default_base_resolution(images.resolution, settings)
     )
     base = dataclasses.replace(base, spec=dataclasses.replace(base.spec, num_classes=images.num_classes))
-    choice = proxy.plan_fidelity(
-        dataclasses.replace(
-            options.proxy, width=1.0
-        ),  # a narrower proxy would round the widths that are compared
-        dataclasses.replace(images, resolution=base_resolution),
-        [base.spec],
-        stored=proxy.stored_fidelity(options.run),
-        has_fixed_strides=False,
-        minutes=None if settings.minutes is None else settings.minutes / settings.longer,
-        num_workers=num_workers,
-        enough=math.ceil(settings.relative_cost),
+    choice = choose_base_fidelity(
+        options, base.spec, images, resolution=base_resolution, num_workers=num_workers
     )
     arms = build_arms(base.spec, choice.fidelity, coefficients, settings)
-    num_trainings = settings.num_seeds * len(arms)
     plan = AblationPlan(
         base=base,
         coefficients=coefficients,
@@ -118,7 +106,7 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
         base_resolution=base_resolution,
         proxy_fidelity=choice.fidelity,
         arms=arms,
-        expected_seconds=choice.seconds * settings.longer * settings.relative_cost / num_trainings,
+        base_seconds=choice.seconds * settings.longer,
         num_workers=num_workers,
     )
     if stored_size is None:
@@ -132,9 +120,52 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
     watcher.say(
         f"base: {proxy.describe_fidelity(plan.fidelity)}, {short_count(arms[0].multiply_adds)} multiply-adds there; "
         f"{len(arms)} networks x {settings.num_seeds} seeds take about "
-        f"{minutes_text(plan.expected_seconds * num_trainings / num_workers)} on {num_workers} worker(s)"
+        f"{minutes_text(plan.base_seconds * settings.relative_cost / num_workers)} on {num_workers} worker(s)"
     )
     return plan
+
+
+def choose_base_fidelity(
+    options: AblateOptions, base: ModelSpec, images: ImageData, *, resolution: int, num_workers: int
+) -> FidelityChoice:
+    """Choose how the base trains: at its own width and the pixels that are wanted, only with fewer images or epochs.
+
+    The cheap rungs of a search are narrower and smaller. A narrower proxy would round the widths that are compared,
+    and on smaller images the base would have other pixels than those that were asked for.
+    """
+    settings = options.settings
+    enough = math.ceil(settings.relative_cost)
+
+    def choose(stored: Fidelity | None) -> FidelityChoice:
+        return proxy.plan_fidelity(
+            dataclasses.replace(options.proxy, width=1.0),
+            dataclasses.replace(images, resolution=resolution),
+            [base],
+            stored=stored,
+            has_fixed_strides=False,
+            minutes=None if settings.minutes is None else settings.minutes / settings.longer,
+            num_workers=num_workers,
+            enough=enough,
+        )
+
+    stored = proxy.stored_fidelity(options.run)
+    choice = choose(stored)
+    if stored is not None or choice.fidelity.resolution == resolution:
+        return choice
+    smaller = [rung for rung in LADDER if rung.resolution < 1]
+    for rung in smaller:  # at full size each costs more, so that only a later one may be cheap enough
+        full_size = make_fidelity(
+            dataclasses.replace(rung, resolution=1.0),
+            base,
+            resolution=resolution,
+            num_train_images=len(images.train),
+            has_fixed_strides=False,
+            min_map=options.proxy.min_map,
+        )
+        choice = choose(full_size)
+        if choice.num_trainings >= enough:
+            break
+    return choice
 
 
 def build_arms(
@@ -145,7 +176,7 @@ def build_arms(
     Raises:
         SpecError: An arm cannot be built at a factor.
     """
-    count = count_as_trained(base, fidelity)
+    count = count_as_trained(base, fidelity, num_classes=base.num_classes)
     made = [
         make_arm(
             base,
@@ -159,16 +190,6 @@ def build_arms(
         for name in settings.arms
     ]
     return (base_arm(base, count), *made)
-
-
-def count_as_trained(base: ModelSpec, fidelity: Fidelity) -> CountModel:
-    """Give what counts a scaled network at the size and with the strides that it trains with."""
-
-    def count(spec: ModelSpec) -> int:
-        own = fidelity_for(spec, fidelity, target_resolution=base.resolution)
-        return count_cost(proxy_spec(spec, own, num_classes=spec.num_classes)).multiply_adds
-
-    return count
 
 
 def default_base_resolution(own: int, settings: AblationSettings) -> int:

@@ -8,9 +8,12 @@ from typing import Any
 from effsearch.commands.ablate_plan import AblationPlan
 from effsearch.results.certificate import words_of_run
 from effsearch.search.ablation import CONFIDENCE, AblationResult, ArmResult, MeanInterval
-from effsearch.space.arms import DIVISORS
+from effsearch.space.arms import SINGLE_ARMS, Arm
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
+from effsearch.space.rounding import DIVISORS
+
+MOST_UNSAID = 0.02  # of the width, that a correction may take from a rule's proportions without a word
 
 
 def make_report(
@@ -32,7 +35,7 @@ def make_report(
         "arms": [_arm_row(plan, one, spec_paths[one.arm.title]) for one in result.arms],
         "trainings": result.num_ended,
         "planned": result.num_planned,
-        "failures": sum(one.num_failed for one in result.arms),
+        "failures": result.num_failed,
         "stopped_by": result.stopped_by,
         "certificate": None if plan.base.run is None else words_of_run(plan.base.run),
         "notes": plan_notes(plan),
@@ -52,10 +55,21 @@ def plan_notes(plan: AblationPlan) -> list[str]:
     if corrected := [arm for arm in plan.arms if arm.width_correction != 1]:
         names = ", ".join(f"{arm.title} width x{arm.width_correction:g}" for arm in corrected)
         notes.append(f"whole blocks or pixels miss the cost, so all widths make up the rest: {names}")
+    if bent := [arm for arm in corrected if is_bent(arm)]:
+        names = ", ".join(arm.title for arm in bent)
+        notes.append(
+            f"a width corrected by more than {MOST_UNSAID:.0%} bends the proportions of a rule: read {names} as near "
+            "it, not as the rule itself"
+        )
     if finer := [arm for arm in plan.arms if arm.divisor != DIVISORS[0]]:
         names = ", ".join(f"{arm.title} of {arm.divisor}" for arm in finer)
         notes.append(f"multiples of {DIVISORS[0]} channels miss the cost, so finer ones are taken: {names}")
     return notes
+
+
+def is_bent(arm: Arm) -> bool:
+    """Tell whether the correction of the width has changed the proportions in which an arm grows its dimensions."""
+    return arm.name not in SINGLE_ARMS and round(abs(arm.width_correction - 1), 9) > MOST_UNSAID
 
 
 def _arm_row(plan: AblationPlan, one: ArmResult, spec_path: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effsearch.commands.tables import print_table, say
+from effsearch.space.arms import BASE_NAME, arm_title
 from effsearch.space.budget import short_count
 
 
@@ -11,13 +12,13 @@ def print_ablation(report: Mapping[str, Any]) -> None:
     """Print the arms with their costs, means and intervals, and what must be known to read them."""
     rows = [
         (
-            arm_title(row),
+            arm_title(row["name"], row["factor"]),
             f"{row['multipliers']['depth']:.2f}",
             _width_words(row),
             f"{row['trained_resolution']}{'*' if row['is_upsampled'] else ''}",
             row["divisor"] or "-",
             short_count(row["trained_multiply_adds"]),
-            "-" if row["name"] == "base" else f"{row['off']:+.2%}",
+            "-" if row["name"] == BASE_NAME else f"{row['off']:+.2%}",
             len(row["accuracies"]),
             _mean_words(row),
             _difference_words(row, report["arms"]),
@@ -50,11 +51,6 @@ def print_ablation(report: Mapping[str, Any]) -> None:
         say(f"the base's run: {report['certificate']}")
     say(f"run: {report['run']}")
     say(f"plot: {report['plot']}")
-
-
-def arm_title(row: Mapping[str, Any]) -> str:
-    """Give what people call a row of the report: "depth x4"."""
-    return row["name"] if row["name"] == "base" else f"{row['name']} x{row['factor']:g}"
 
 
 def _width_words(row: Mapping[str, Any]) -> str:

@@ -14,10 +14,14 @@ import numpy as np
 from effsearch.commands import proxy
 from effsearch.commands.inputs import read_space
 from effsearch.commands.proxy import ProxyOptions
+from effsearch.commands.recorder import TIMED_KINDS
 from effsearch.commands.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
 from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.ledger import read_entries
+from effsearch.results.run_files import LEDGER_FILE
+from effsearch.results.spent import seconds_spent
 from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
     ENOUGH_TRAININGS,
@@ -126,7 +130,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         timed,
         stored=proxy.stored_fidelity(options.run),
         has_fixed_strides=space.has_fixed_strides,
-        minutes=minutes_left(screen, search.minutes, screen_minutes=options.screen_minutes),
+        minutes=_minutes_for_trainings(options, screen),
         num_workers=num_workers,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
@@ -153,6 +157,15 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         num_workers=num_workers,
         earlier=earlier,
     )
+
+
+def _minutes_for_trainings(options: BaselineOptions, screen: ScreenPlan | None) -> float | None:
+    """Give what is left for trainings: of a run that goes on what it has not spent, else all but the screening."""
+    minutes = options.search.minutes
+    if minutes is not None and options.run is not None and (options.run / LEDGER_FILE).is_file():
+        entries = [one for one in read_entries(options.run / LEDGER_FILE) if one.kind in TIMED_KINDS]
+        return max(0.0, minutes - seconds_spent(options.run, entries) / 60)
+    return minutes_left(screen, minutes, screen_minutes=options.screen_minutes)
 
 
 def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from effsearch.results.run_dir import RunDir
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
+from effsearch.space.canonical import network_hash
 from effsearch.space.text import to_json
 
 
@@ -48,16 +49,26 @@ def make_report(
         "trials": result.num_trials,
         "failures": result.num_failed,
         "promoted": result.num_promoted,
+        "owed": result.num_owed,
         "stopped_by": result.stopped_by,
         "budget": dataclasses.asdict(problem.budget),
         "resolution": problem.resolution,
         "classes": problem.num_classes,
         "fidelity": dataclasses.asdict(problem.rungs[-1]),
         "sampler": settings.sampler,
+        "objective": settings.objective,
+        "second_objective": settings.second_objective,
+        "untrained_anchors": untrained_anchors(problem, result),
         "warnings": [],
         "certificate": None,
         "explanation": [],
     }
+
+
+def untrained_anchors(problem: Problem, result: BaselineResult) -> list[str]:
+    """Give the known networks that there was no trial or no time for."""
+    trained = {one.network for one in result.ranked}
+    return [anchor.name for anchor in problem.anchors if network_hash(anchor.spec) not in trained]
 
 
 def chance_warnings(report: Mapping[str, Any], images: ImageData) -> list[str]:
@@ -109,6 +120,7 @@ def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
         "activations": ranked.cost.activations,
         "accuracy": ranked.mean_accuracy,
         "expected_score": ranked.belief,
+        "rung": ranked.rung,
         "seeds": list(ranked.seeds),
         "accuracies": list(ranked.accuracies),
     }

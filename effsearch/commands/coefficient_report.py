@@ -13,6 +13,7 @@ from effsearch.search.coefficients.settings import NUM_FINALISTS
 from effsearch.search.coefficients.verdict import LEVEL, bootstrap_interval
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients
 
+LEAST_COMPARED = 3  # trained networks, from which new searches can be drawn
 BIAS = (
     "short trainings lean to width (arXiv:2103.07579): what trains longer may want more depth and resolution than is "
     "seen here"
@@ -93,11 +94,15 @@ def _row(result: CoefficientResult, index: int) -> dict[str, Any]:
 def _intervals(result: CoefficientResult) -> dict[str, list[float]]:
     """Give the bootstrap interval of each coefficient of the winner, all triples of a network counted."""
     intervals = {}
+    is_compared = sum(map(bool, result.accuracies)) >= LEAST_COMPARED
     for name in ("alpha", "beta", "gamma"):
         ends = [
             [extreme(getattr(triple, name) for triple in one.triples) for one in result.candidates]
             for extreme in (min, max)
         ]
+        if not is_compared:  # anything may be best
+            intervals[name] = [float(min(ends[0])), float(max(ends[1]))]
+            continue
         low, high = (bootstrap_interval(result.verdict, np.array(values)) for values in ends)
         intervals[name] = [low[0], high[1]]
     return intervals
@@ -135,7 +140,11 @@ def _words(
     words = [
         f"winner {best.name}; one seed deviates by {100 * result.verdict.noise:.1f} points",
         _words_of_set(result, in_set),
-        "bootstrap intervals of the best triple, 95 %: "
+        (
+            "bootstrap intervals of the best triple, 95 %: "
+            if sum(map(bool, result.accuracies)) >= LEAST_COMPARED
+            else "too few were trained for an interval; the triples range over: "
+        )
         + ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in _intervals(result).items()),
     ]
     num_sizes = len({one.fidelity.resolution for one in listed.candidates})

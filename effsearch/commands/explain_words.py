@@ -47,10 +47,14 @@ def use_words(use: BudgetUse) -> list[str]:
         gains = ", ".join(
             f"{points_text(price.gain)} ±{100 * HALF_WIDTH * price.deviation:.1f}" for price in prices
         )
+        if not any(price.gain for price in prices):
+            lines.append(
+                f"budget {use.budget}: the network that the model expects to be best fits already, so {extra} % more "
+                f"{what} would bring nothing that it knows of"
+            )
+            continue
         is_sure = any(price.gain > HALF_WIDTH * price.deviation for price in prices)
         verdict = "more pays" if is_sure else "not sure that more pays"
-        if not any(price.gain for price in prices):
-            verdict = "the network expected to be best fits already"
         lines.append(f"budget {use.budget}: points expected of {extra} % more {what}: {gains}; {verdict}")
     return lines
 

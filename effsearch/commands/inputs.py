@@ -62,7 +62,7 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
         UsageError: There is no run, or it has not come to a result.
     """
     from effsearch.results.newest import newest_run
-    from effsearch.results.run_files import REPORT_FILE, is_run, read_report
+    from effsearch.results.run_files import REPORT_FILE, is_run, read_report, read_settings
 
     if base is None:
         newest = newest_run("baseline", runs_root, having=REPORT_FILE)
@@ -78,6 +78,9 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
         return Base(name, spec, None)
     if not is_run(path):
         raise UsageError(f"no run at {base}: give a run directory, a spec file or a preset")
+    command = read_settings(path).command
+    if command != "baseline":
+        raise UsageError(f"{base} is a {command} run; --base takes a baseline run, a spec file or a preset")
     report = read_report(path)
     if report is None or "best" not in report:
         raise UsageError(f"the run at {base} has no result yet; let it finish with effsearch baseline --run")

@@ -17,6 +17,7 @@ from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore, SupernetPlan
 
 SEARCH_KINDS = frozenset({"anchor", "trial", "rung", "confirm", "coefficient", "ablation", "final"})
+TIMED_KINDS = SEARCH_KINDS | {"screen"}  # what a search spends its time on
 SCREENED_AT_ONCE = (
     64  # scores written together: a lost score costs half a second, a synced write some milliseconds
 )
@@ -38,7 +39,7 @@ class Recorder:
 
     def seconds_spent(self) -> float:
         """Give the wall time that earlier calls took to search."""
-        entries = [entry for entry in self._ledger.entries if entry.kind in SEARCH_KINDS | {"screen"}]
+        entries = [entry for entry in self._ledger.entries if entry.kind in TIMED_KINDS]
         return seconds_spent(self._run.path, entries)
 
     def screened(self, space: SearchSpace) -> dict[Point, ScreenScore]:

@@ -31,6 +31,7 @@ from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
 
 NUM_STEPS = 121  # of the curve of costs over phi
+OFF_BY_SOLVED = 0.02  # the same for networks that were to meet a cost
 OFF_BY = 0.1  # built cost further from nominal than this is said
 
 
@@ -194,11 +195,17 @@ def _read_base(options: ScaleOptions) -> Base:
 def _notes(members: Sequence[FamilyMember], options: ScaleOptions) -> list[str]:
     """Say where built costs are far from what the rule promises, and what to do."""
     worst = max(members, key=lambda member: abs(member.off))
-    if abs(worst.off) <= OFF_BY:
+    meets = options.rule == "solve" or options.budgets is not None
+    if abs(worst.off) <= (OFF_BY_SOLVED if meets else OFF_BY):
         return []
     text = f"built cost is up to {abs(worst.off):.0%} off the rule's promise (phi {worst.phi:.3g})"
-    if options.rule == "solve" or options.budgets:
-        return [f"{text}: this base is too small to come nearer; a smaller --divisor may help"]
+    if meets:
+        capped = any(member.spec.resolution == options.build.max_resolution for member in members)
+        return [
+            f"{text}: --max-resolution keeps it from coming nearer"
+            if capped
+            else f"{text}: this base is too small to come nearer; a smaller --divisor may help"
+        ]
     text += ": repeats round up, and channels go to multiples"
     ways = {"strict": "; --rule solve meets it", "dwr": "; with --budgets it meets what you ask for"}
     return [text + ways.get(options.rule, "")]

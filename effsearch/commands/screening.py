@@ -31,6 +31,7 @@ from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import RoundResult, ScreenScore
 
 PATH_POOL = 4_096  # points that paths are drawn from
+LEAST_SCORING_SHARE = 0.5  # of the time planned: where a busy machine made a supernet late, it is still used
 PATH_REACH = 2.0  # times the widest budget, for paths
 
 
@@ -95,7 +96,8 @@ def run_screen(
                 notify=note,
             )
         if seconds is not None and seconds_left is not None:
-            seconds = min(seconds, seconds_left - (time.monotonic() - started))
+            left_now = seconds_left - (time.monotonic() - started)
+            seconds = min(seconds, max(left_now, LEAST_SCORING_SHARE * seconds))
         started = time.monotonic()
 
         def is_time_up() -> bool:

@@ -31,38 +31,50 @@ def say(text: str) -> None:
 
 def print_baseline(report: Mapping[str, Any]) -> None:
     """Print what a search found."""
-    rows = []
     networks = [
         report["best"],
         *(row for row in report["finalists"] if row["name"] != report["best"]["name"]),
     ]
     names = {row["name"] for row in networks}
     networks += [row for row in report["anchors"] if row["name"] not in names]
+    is_reward = report["objective"] == "reward"
+    rows = []
     for row in networks:
         accuracies = row["accuracies"]
-        spread = f"{min(accuracies):.1%} to {max(accuracies):.1%}" if len(accuracies) > 1 else "-"
+        is_shorter = row["rung"] < report["best"]["rung"]
         rows.append(
             (
-                row["name"],
+                row["name"] + (" (shorter training)" if is_shorter else ""),
                 f"{row['accuracy']:.1%}",
-                spread,
+                f"{min(accuracies):.1%} to {max(accuracies):.1%}" if len(accuracies) > 1 else "-",
                 len(accuracies),
-                f"{row['expected_score']:.1%}",
+                f"{row['expected_score']:.4f}" if is_reward else f"{row['expected_score']:.1%}",
                 short_count(row["multiply_adds"]),
                 short_count(row["params"]),
                 short_count(row["activations"]),
             )
         )
-    columns = ("network", "accuracy", "spread", "seeds", "expected", "FLOPs", "params", "activations")
+    expected = "expected reward" if is_reward else "expected"
+    columns = ("network", "accuracy", "spread", "seeds", expected, "FLOPs", "params", "activations")
     print_table(
-        "validation accuracy on the proxy; the winner has the best expected score",
+        f"validation accuracy on the proxy; the winner has the best {expected}{'' if is_reward else ' score'}",
         columns,
         rows,
     )
+    if any(row["rung"] < report["best"]["rung"] for row in networks):
+        say("a shorter training is one of a lower rung: its accuracy does not compare with the others")
     if len(report["best"]["accuracies"]) > 1:
         say(
             "a mean includes the training that a finalist was picked by, which flatters finalists against anchors"
         )
+    if report["owed"]:
+        say(
+            f"time was up before {report['owed']} trainings with fresh seeds: the winner rests on fewer than asked"
+        )
+    if report["untrained_anchors"]:
+        say(f"no trial or time was left for {' and '.join(report['untrained_anchors'])}")
+    if report["second_objective"]:
+        _print_front(report)
     if len(report["winners"]) > 1:
         for winner in report["winners"]:
             bound = next(limit for limit in winner["budget"].values() if limit is not None)
@@ -73,7 +85,7 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         "minutes": "the time is up",
         "exhausted": "no further network inside the budget was found",
     }
-    climbed = f", {report['promoted']} of them longer" if report["promoted"] else ""
+    climbed = f", {report['promoted']} of them promoted to a longer training" if report["promoted"] else ""
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     say(f"best network: {report['best']['spec_path']}")
     for line in report["warnings"]:
@@ -82,6 +94,26 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         say(report["certificate"])
     for line in report["explanation"]:
         say(line)
+
+
+def _print_front(report: Mapping[str, Any]) -> None:
+    """Print the networks that no other beats in both objectives."""
+    objective = report["second_objective"]
+    rows = [
+        (
+            row["name"],
+            f"{row['expected_score']:.1%}",
+            f"{row['accuracy']:.1%}",
+            row["seeds"],
+            short_count(row["multiply_adds"]),
+            short_count(row["params"]),
+            short_count(row["activations"]),
+            f"{1000 * row['latency_seconds']:.1f} ms" if objective == "latency" else "-",
+        )
+        for row in report["front"]
+    ]
+    columns = ("network", "expected", "accuracy", "seeds", "FLOPs", "params", "activations", "latency")
+    print_table(f"the front: expected score against {objective.replace('_', '-')}", columns, rows)
 
 
 def print_plan(plan: Mapping[str, Any]) -> None:

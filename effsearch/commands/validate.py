@@ -87,8 +87,8 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
     top = rungs[-1]
-    fidelity = top if options.of == "screening" else rungs[0]  # every network is scored at the first
-    scored = _scored(options, stored, fidelity)  # before any image is decoded
+    judged = rungs[0]  # at which every network is scored; of a screening no rung at all
+    scored = _scored(options, stored, judged)  # before any image is decoded
     require_enough(scored)
     images = _load_images(
         options.run,
@@ -97,8 +97,9 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         watcher=watcher,
     )
     watcher.say(
-        f"proxy: {proxy.describe_fidelity(fidelity)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
-        f"{'screened ' if options.of == 'screening' else ''}networks are trained {settings.factor} x as long"
+        f"{_judged_words(options, rungs)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
+        f"{'screened ' if options.of == 'screening' else ''}networks are trained with {settings.factor} x the "
+        "epochs of the top rung"
     )
     if options.of == "trainings" and len(scored) < FEW and stored.settings.get("screen"):
         watcher.say(
@@ -113,8 +114,12 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
         is_newest=False,
     ) as run:
-        validation = _validate(run, scored, settings, fidelity, images, num_workers, watcher)
-        certificate = make_certificate(validation, settings, fidelity, of=options.of)
+        validation = _validate(
+            run, scored, settings, top, images=images, num_workers=num_workers, watcher=watcher
+        )
+        certificate = make_certificate(
+            validation, settings, top if options.of == "screening" else judged, of=options.of
+        )
         plot_path = run.plots_path / PLOT_FILES[options.of]
         save_figure(draw_agreement(certificate), plot_path)
         path = write_certificate(run.path, certificate)
@@ -214,6 +219,13 @@ def _scored(options: ValidateOptions, stored: StoredSettings, fidelity: Fidelity
     )
 
 
+def _judged_words(options: ValidateOptions, rungs: Sequence[Fidelity]) -> str:
+    if options.of == "screening":
+        return "judged: the screening"
+    which = "the proxy" if len(rungs) == 1 else f"the first of {len(rungs)} rungs, which ranks all networks"
+    return f"judged: {which}, {proxy.describe_fidelity(rungs[0])}"
+
+
 def _screened_job(spec: ModelSpec, choices: Mapping[str, Label], fidelity: Fidelity) -> Job:
     network = network_hash(spec)
     return Job(
@@ -233,6 +245,7 @@ def _validate(
     scored: Sequence[ScoredNetwork],
     settings: ValidationSettings,
     fidelity: Fidelity,
+    *,
     images: ImageData,
     num_workers: int,
     watcher: Watcher,

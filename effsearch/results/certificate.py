@@ -15,7 +15,7 @@ from effsearch.results.user_names import to_field_names, to_user_names
 from effsearch.space.errors import RunError
 
 SCHEMA_VERSION = 2
-Grade = Literal["good", "fair", "poor"]
+Grade = Literal["good", "fair", "poor", "unknown"]
 Judged = Literal["trainings", "screening"]
 
 CERTIFICATE_FILES: dict[Judged, str] = {
@@ -34,6 +34,7 @@ _ADVICE: dict[Grade, str] = {
     "good": "its ranking can be trusted",
     "fair": "trust its best handful, not the order in it; more --seeds or a dearer proxy tell more",
     "poor": "do not trust small differences; give more --minutes or a dearer proxy",
+    "unknown": "so few networks prove nothing; validate more --networks",
 }
 
 
@@ -81,13 +82,16 @@ class Certificate:
 
     @property
     def grade(self) -> Grade:
-        """Good, fair or poor by tau, where its interval says so too.
+        """Good, fair or poor by tau, where its interval says so too; unknown where it may be either.
 
-        A good one is surely no worse than fair, a fair one surely better than drawing lots.
+        A good one is surely no worse than fair, a fair one surely better than drawing lots, a poor one surely not
+        good.
         """
         if self.kendall.value >= GOOD_TAU and self.kendall.low >= FAIR_TAU:
             return "good"
-        return "fair" if self.kendall.value >= FAIR_TAU and self.kendall.low > 0 else "poor"
+        if self.kendall.value >= FAIR_TAU and self.kendall.low > 0:
+            return "fair"
+        return "unknown" if self.kendall.high >= GOOD_TAU else "poor"
 
     @property
     def choice(self) -> CertifiedNetwork:
@@ -151,8 +155,6 @@ def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
 def certificate_words(certificate: Certificate) -> str:
     """Say in one line how far a proxy can be trusted."""
     advice = _ADVICE[certificate.grade]
-    if certificate.grade == "poor" and certificate.kendall.value >= FAIR_TAU:
-        advice = "so few networks prove nothing; validate more --networks"
     what = "certificate of the screening" if certificate.of == "screening" else "certificate"
     return (
         f"{what}: {certificate.grade}, tau {interval_words(certificate.kendall)} with {certificate.factor} x "

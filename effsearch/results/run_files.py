@@ -61,6 +61,8 @@ def read_settings(run: Path) -> StoredSettings:
         raise UsageError(f"no run at {run}: there is no {SETTINGS_FILE} in it")
     content = read_json(path)
     version = content.get("schema_version")
+    if version is None:
+        raise UsageError(f"no run at {run}: its {SETTINGS_FILE} is not one of effsearch's")
     if version != SCHEMA_VERSION:
         raise RunError(
             f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; "

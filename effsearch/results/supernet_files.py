@@ -63,9 +63,7 @@ class SupernetFiles:
 
     def round_times(self) -> list[float]:
         """Give when rounds ended, in seconds of the epoch; the first runs did not note it."""
-        return [
-            datetime.fromisoformat(line["time"]).timestamp() for line in self._lines() if "time" in line
-        ]
+        return [datetime.fromisoformat(line["time"]).timestamp() for line in self._lines() if "time" in line]
 
     def mark_scored(self, *, num_networks: int, num_failed: int) -> None:
         """Note that the scoring has come to its end, so that a resumed run does not go on with it.

@@ -2,18 +2,21 @@
 
 Every arm is trained with the same seeds: a replicate has one seed for all arms, so that arms are compared in pairs.
 The replicates go in turn, all arms with the first seed before any with the second, so that whatever time there was is
-spread evenly. Pure, like the searches: a test hands in a formula.
+spread evenly; what failed in an earlier call comes after them, once more. Pure, like the searches: a test hands in a
+formula.
 """
 
 import dataclasses
 import math
 import statistics
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scipy.special import stdtrit
 
+from effsearch.search.failures import FailureStreak
 from effsearch.search.placement.executor import Executor, drive
 from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.space.arms import (
@@ -33,6 +36,7 @@ from effsearch.space.outcome import Evaluation, Fidelity, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
 
 StopReason = Literal["seeds", "minutes"]
+_Key = tuple[str, Fidelity, int]  # network, fidelity and seed: all that a score hangs on
 
 CONFIDENCE = 0.95
 SHARED = "ablation"  # stands where other commands have the network: the seed is the same for all
@@ -108,6 +112,7 @@ class AblationResult:
 
     arms: tuple[ArmResult, ...]
     num_ended: int  # trainings, failures included
+    num_failed: int  # of them; those that arms share count once
     num_planned: int
     stopped_by: StopReason
 
@@ -135,9 +140,10 @@ def compare_arms(
     expected_seconds: float = 0.0,
     notify: Callable[[Evaluation, int, int], None] = lambda evaluation, num_ended, num_planned: None,
 ) -> AblationResult:
-    """Train every arm with every seed that is not yet trained, and compare.
+    """Train every arm with every seed that has no score yet, and compare.
 
-    Arms that come to one network at one size share their trainings.
+    Arms that come to one network at one size share their trainings. What failed in earlier calls is trained once
+    more, after what was never tried; where ten of those fail again in a row, the rest of them stay as they are.
 
     Args:
         arms: What is compared, the base among them.
@@ -147,53 +153,73 @@ def compare_arms(
         executor: Where networks are trained.
         clock: Seconds, monotonic.
         record: Is handed every ended training before anything else happens with it.
-        history: Ended trainings of earlier calls, which are not done again.
-        expected_seconds: Guess at the mean time of one training.
+        history: Ended trainings of earlier calls, oldest first; those with a score are not done again.
+        expected_seconds: Guess at the time of one training of the base; others take longer by their cost.
         notify: Is told of every ended training, how many have ended, and how many there will be.
 
     Raises:
-        RunError: No training came to a score.
+        RunError: No training came to a score, or ten in a row failed.
     """
-    jobs = [
-        arm_job(arm, replicate, settings, fidelity=fidelity, target_resolution=target_resolution)
-        for replicate in range(settings.num_seeds)
-        for arm in arms
-    ]
-    jobs = list({_key(job): job for job in reversed(jobs)}.values())[::-1]  # the first of equals stays
-    planned = {_key(job) for job in jobs}
-    ended = {_key(one.job): one for one in history if _key(one.job) in planned}
-    waiting = iter([job for job in jobs if _key(job) not in ended])
-    time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected_seconds)
-    time.learn(ended.values())
+    jobs: dict[_Key, Job] = {}
+    costs: dict[_Key, float] = {}  # over the base's
+    for replicate in range(settings.num_seeds):
+        for arm in arms:
+            job = arm_job(arm, replicate, settings, fidelity=fidelity, target_resolution=target_resolution)
+            jobs.setdefault(_key(job), job)
+            costs.setdefault(_key(job), arm.relative_cost)
+    before = {_key(one.job): one for one in history if _key(one.job) in jobs}
+    failed_before = {key: one for key, one in before.items() if one.result is None}
+    ended = {key: one for key, one in before.items() if one.result is not None}
+    waiting = deque(key for key in jobs if key not in before)
+    waiting.extend(key for key in jobs if key in failed_before)
     num_handed_out = 0
+    time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected_seconds)
+    streak = FailureStreak()
+
+    def learn(evaluation: Evaluation) -> None:
+        seconds = evaluation.seconds / costs[_key(evaluation.job)]  # so that the mean is the base's
+        time.learn([dataclasses.replace(evaluation, seconds=seconds)])
 
     def propose() -> Job | None:
         nonlocal num_handed_out
-        if time.is_up() and (ended or num_handed_out):
+        if not waiting:
             return None
-        job = next(waiting, None)
-        num_handed_out += job is not None
-        return job
+        beyond_base = (costs[waiting[0]] - 1) * time.mean_seconds
+        if time.is_up(reserved_seconds=beyond_base) and (before or num_handed_out):
+            return None
+        num_handed_out += 1
+        return jobs[waiting.popleft()]
 
     def take(evaluation: Evaluation) -> None:
+        key = _key(evaluation.job)
         record(evaluation)
-        ended[_key(evaluation.job)] = evaluation
-        time.learn([evaluation])
+        ended[key] = evaluation
+        learn(evaluation)
         notify(evaluation, len(ended), len(jobs))
+        try:
+            streak.take(evaluation)
+        except RunError:
+            if key not in failed_before or not any(one.result for one in ended.values()):
+                raise
+            waiting.clear()  # what is left has failed before; the scores there are can still be compared
 
+    for evaluation in ended.values():
+        learn(evaluation)
     drive(executor, propose=propose, take=take)
-    if not any(one.result for one in ended.values()):
-        failures = [one.failure for one in ended.values()]
+    everything = {**failed_before, **ended}.values()
+    failures = [one.failure for one in everything if one.result is None]
+    if len(failures) == len(everything):
         raise RunError(f"no training came to a score; the last one failed with: {failures[-1]}")
     scored = [
-        _score_arm(arm, ended.values(), fidelity_for(arm.spec, fidelity, target_resolution=target_resolution))
+        _score_arm(arm, everything, fidelity_for(arm.spec, fidelity, target_resolution=target_resolution))
         for arm in arms
     ]
     return AblationResult(
         arms=tuple(_with_difference(one, scored) for one in scored),
-        num_ended=len(ended),
+        num_ended=len(everything),
+        num_failed=len(failures),
         num_planned=len(jobs),
-        stopped_by="seeds" if len(ended) == len(jobs) else "minutes",
+        stopped_by="minutes" if waiting else "seeds",
     )
 
 
@@ -213,7 +239,7 @@ def arm_job(
     )
 
 
-def _key(job: Job) -> tuple[str, Fidelity, int]:
+def _key(job: Job) -> _Key:
     return job.network, job.fidelity, job.seed
 
 
@@ -233,19 +259,28 @@ def _score_arm(arm: Arm, ended: Iterable[Evaluation], fidelity: Fidelity) -> Arm
 
 def _with_difference(one: ArmResult, scored: Sequence[ArmResult]) -> ArmResult:
     """Give a result with its paired difference against the best single dimension at its factor."""
-    singles = [
-        (other.mean.mean, other)
-        for other in scored
-        if other.arm.name in SINGLE_ARMS and other.arm.factor == one.arm.factor and other.mean is not None
-    ]
-    if not singles or one.arm.name == BASE_NAME:
+    best = _best_single(scored, one.arm.factor)
+    if best is None or best is one or one.arm.name == BASE_NAME:
         return one
-    _, best = max(singles, key=lambda pair: pair[0])
     pairs = [
         one.accuracies[place] - best.accuracies[place] for place in one.accuracies if place in best.accuracies
     ]
-    if best is one or not pairs:
+    if not pairs:
         return one
     return dataclasses.replace(
         one, difference=Difference(against=best.arm.name, interval=mean_interval(pairs))
+    )
+
+
+def _best_single(scored: Iterable[ArmResult], factor: float) -> ArmResult | None:
+    """Give the best single dimension over the replicates that all of them have, over each one's own where none is."""
+    singles = [
+        one for one in scored if one.arm.name in SINGLE_ARMS and one.arm.factor == factor and one.accuracies
+    ]
+    shared = {place for one in singles for place in one.accuracies}
+    shared = {place for place in shared if all(place in one.accuracies for one in singles)}
+    return max(
+        singles,
+        key=lambda one: statistics.fmean(one.accuracies[place] for place in shared or one.accuracies),
+        default=None,
     )

@@ -39,6 +39,7 @@ class BaselineResult:
     num_trials: int
     num_failed: int
     num_promoted: int
+    num_owed: int  # trainings of finalists and anchors with fresh seeds that there was no time for
     stopped_by: StopReason
 
     @property
@@ -129,6 +130,7 @@ class _Search:
         self.anchor_jobs: list[Job] = []
         self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
         self.finalists: list[str] = []
+        self.num_owed = 0
 
     # History
 
@@ -263,6 +265,7 @@ class _Search:
             return None if self.time.is_up(fidelity=self.problem.rungs[-1]) else next(jobs, None)
 
         drive(self.executor, propose=propose, take=lambda evaluation: self.take(evaluation, "confirm"))
+        self.num_owed = sum(1 for _ in jobs)
 
     def choose_finalists(self) -> list[str]:
         self.proposer.settle()
@@ -275,8 +278,7 @@ class _Search:
         ranked = self.trained.ranked()
         evaluations = self.trained.evaluations
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
-        most_seeds = max(len(one.seeds) for one in ranked if one.rung == ranked[0].rung)
-        finalists = [one for one in ranked if (one.rung, len(one.seeds)) == (ranked[0].rung, most_seeds)]
+        finalists = [one for one in ranked if one.rung == ranked[0].rung]
         winners = [
             next(one for one in ranked if budget.allows(one.cost))
             for budget in self.problem.budgets
@@ -290,6 +292,7 @@ class _Search:
             num_trials=len({one.job.network for one in evaluations}),
             num_failed=sum(one.result is None for one in evaluations if one.job.replicate == 0),
             num_promoted=sum(one.job.kind == "rung" for one in evaluations),
+            num_owed=self.num_owed,
             stopped_by=self.stopped_by,
         )
 

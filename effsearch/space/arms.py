@@ -1,8 +1,8 @@
 """How is a network grown in one dimension, or in all together, to one cost as it is trained?
 
 A comparison of scaling rules is worth something only at equal built cost. Blocks, channels and pixels are whole, so
-an arm first looks along its own ray, with channels in multiples as coarse as will do; where even that leaves it too
-far off, the smallest change of all widths makes up the rest, and is said by name.
+an arm first looks along its own ray, with channels in multiples as coarse as will do. Where no multiple comes near
+enough, a change of all widths makes up the rest, in multiples with which it is smallest, and is said by name.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients
 from effsearch.space.errors import SpecError
 from effsearch.space.family import dwr_ray
 from effsearch.space.rays import CountModel, Place, Ray, nearest_on_ray
+from effsearch.space.rounding import DIVISORS
 from effsearch.space.scaling import BuildRules, Multipliers, scale_model, scale_width
 from effsearch.space.spec import ModelSpec
 
@@ -31,7 +32,6 @@ DEFAULT_ARMS: tuple[ArmName, ...] = (
 SINGLE_ARMS: tuple[ArmName, ...] = ("depth", "width", "resolution")
 BASE_NAME = "base"
 
-DIVISORS = (8, 4, 2, 1)  # of channels, the coarsest that meets the cost is taken
 DEFAULT_TOLERANCE = 0.01
 LEAST_FACTOR, MOST_FACTOR = 1.05, 32.0
 CORRECTION_STEP, MOST_CORRECTION = 0.001, 0.15  # of the width
@@ -55,9 +55,19 @@ class Arm:
     off: float  # share of the wanted cost by which this one exceeds it
 
     @property
+    def relative_cost(self) -> float:
+        """Cost over the base's, as trained."""
+        return self.factor * (1 + self.off)
+
+    @property
     def title(self) -> str:
-        """What people call it: "depth x4"."""
-        return self.name if self.name == BASE_NAME else f"{self.name} x{self.factor:g}"
+        """What people call it."""
+        return arm_title(self.name, self.factor)
+
+
+def arm_title(name: str, factor: float) -> str:
+    """Give what people call an arm, or the base: "depth x4", "base"."""
+    return name if name == BASE_NAME else f"{name} x{factor:g}"
 
 
 def base_arm(base: ModelSpec, count: CountModel) -> Arm:
@@ -86,6 +96,9 @@ def make_arm(
 ) -> Arm:
     """Give the network that costs `factor` times the base, grown as the arm says.
 
+    The coarsest multiple of channels that meets the cost by itself is taken; where none does, the one whose
+    correction of the width is nearest 1, the coarsest of equals.
+
     Args:
         base: Network that is scaled.
         name: In what it grows.
@@ -104,15 +117,21 @@ def make_arm(
     for divisor in DIVISORS:
         place = _place_on(base, ray, target=target, factor=factor, divisor=divisor, count=count)
         if place.off_by(target) <= tolerance:
-            return _arm(name, factor, place, divisor, 1.0, target)
+            return _arm(name, factor=factor, place=place, divisor=divisor, correction=1.0, target=target)
         tried.append((place, divisor))
         if place.multipliers.width == 1:  # no channel is touched, so a finer divisor changes nothing
             tried = [(place, finer) for finer in DIVISORS]
             break
-    for place, divisor in tried:
-        corrected = _corrected(base, place, target=target, tolerance=tolerance, divisor=divisor, count=count)
-        if corrected is not None:
-            return _arm(name, factor, *corrected, target)
+    corrected = [
+        (correction, place, divisor)
+        for plain, divisor in tried
+        for place, correction in _corrected(
+            base, plain, target=target, tolerance=tolerance, divisor=divisor, count=count
+        )
+    ]
+    if corrected:  # the first of equals is the coarsest
+        correction, place, divisor = min(corrected, key=lambda one: round(abs(one[0] - 1), 3))
+        return _arm(name, factor=factor, place=place, divisor=divisor, correction=correction, target=target)
     nearest = min((place for place, _ in tried), key=lambda one: one.off_by(target))
     raise SpecError(
         f"the {name} arm meets {factor:g} x the base's cost only to {nearest.off_by(target):.1%}, and "
@@ -169,10 +188,10 @@ def _place_on(
 
 def _corrected(
     base: ModelSpec, place: Place, *, target: float, tolerance: float, divisor: int, count: CountModel
-) -> tuple[Place, int, float] | None:
-    """Give the place with its width changed as little as meets the target, and by what; None where nothing does."""
+) -> Iterator[tuple[Place, float]]:
+    """Yield the place with its width changed as little as meets the target, and by what; nothing where none does."""
     if not _holds_multiples(base, divisor):
-        return None  # a touch of the width would round channels that the correction does not mean
+        return  # a touch of the width would round channels that the correction does not mean
     for correction in _corrections(is_growing=place.multiply_adds < target):
         multipliers = dataclasses.replace(
             place.multipliers, width=round(place.multipliers.width * correction, 9)
@@ -180,10 +199,10 @@ def _corrected(
         spec = scale_model(base, multipliers, BuildRules(divisor=divisor))
         built = dataclasses.replace(place, multipliers=multipliers, spec=spec, multiply_adds=count(spec))
         if built.off_by(target) <= tolerance:
-            return built, divisor, correction
+            yield built, correction
+            return
         if (built.multiply_adds < target) != (place.multiply_adds < target):
-            return None  # it has jumped over the target
-    return None
+            return  # it has jumped over the target
 
 
 def _corrections(*, is_growing: bool) -> Iterator[float]:
@@ -197,7 +216,7 @@ def _holds_multiples(base: ModelSpec, divisor: int) -> bool:
     return scale_width(base, 1 + 1e-9, BuildRules(divisor=divisor)) == base
 
 
-def _arm(name: str, factor: float, place: Place, divisor: int, correction: float, target: float) -> Arm:
+def _arm(name: str, *, factor: float, place: Place, divisor: int, correction: float, target: float) -> Arm:
     return Arm(
         name=name,
         factor=factor,

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Fidelity
+from effsearch.space.rays import CountModel
 from effsearch.space.rounding import round_resolution
 from effsearch.space.scaling import scale_width
 from effsearch.space.small_images import remove_strides
@@ -26,3 +28,19 @@ def fidelity_for(spec: ModelSpec, fidelity: Fidelity, *, target_resolution: int)
     """
     resolution = round_resolution(spec.resolution / target_resolution, resolution=fidelity.resolution)
     return dataclasses.replace(fidelity, resolution=resolution)
+
+
+def count_as_trained(base: ModelSpec, fidelity: Fidelity, *, num_classes: int) -> CountModel:
+    """Give what counts the multiply-adds of scaled networks as the proxy trains them.
+
+    Args:
+        base: Network that they are scaled from; pixels are in proportion to its own.
+        fidelity: At which the base is trained.
+        num_classes: Of the data.
+    """
+
+    def count(spec: ModelSpec) -> int:
+        own = fidelity_for(spec, fidelity, target_resolution=base.resolution)
+        return count_cost(proxy_spec(spec, own, num_classes=num_classes)).multiply_adds
+
+    return count

@@ -5,6 +5,8 @@ Each rule is a function with a name, because a bare `ceil(25 * 1.6**2)` yields 6
 
 import math
 
+DIVISORS = (8, 4, 2, 1)  # of channels, coarse to fine
+
 
 def round_channels(channels: float, *, divisor: int = 8, has_floor: bool = True) -> int:
     """Give the multiple of `divisor` nearest to `channels`, halves up.

@@ -1,5 +1,6 @@
 """`effsearch ablate` as a user meets it: scored by a formula, trained for real once."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ import pytest
 
 from effsearch.commands.ablate_inputs import parse_arms, parse_factors, read_coefficients
 from effsearch.commands.ablate_plan import default_base_resolution
+from effsearch.commands.ablate_report import is_bent
 from effsearch.results.run_files import LEDGER_FILE
 from effsearch.search.ablation import AblationSettings
 from effsearch.search.placement.executor import Executor, SerialExecutor
+from effsearch.space.arms import base_arm
 from effsearch.space.coefficients import PAPER_COEFFICIENTS
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
@@ -173,6 +176,47 @@ def test_people_read_costs_means_differences_and_where_the_plot_is(
         assert words in out
 
 
+def test_rules_whose_proportions_a_large_correction_bends_are_said_by_name(
+    by_formula: list[str], effsearch: Effsearch
+) -> None:
+    """At 16 px and twice the cost: depth x0.992, resolution x0.979 and compound x1.127."""
+    proxy = (
+        "--images",
+        "64",
+        "--epochs",
+        "1",
+        "--workers",
+        "1",
+        "--proxy-resolution",
+        "16",
+        "--min-map",
+        "2",
+    )
+    ended = effsearch(
+        "ablate", "--base", "efficientnet-b0", *proxy, "--factor", "2", "--seeds", "1", "--json"
+    )
+    note = (
+        "a width corrected by more than 2% bends the proportions of a rule: read compound x2 as near it, not as the "
+        "rule itself"
+    )
+    assert note in ended.json["notes"]
+    assert note in ended.err
+
+
+def test_corrections_of_a_rule_up_to_two_per_cent_and_of_single_dimensions_bend_nothing() -> None:
+    arm = base_arm(tiny_base(), lambda spec: count_cost(spec).multiply_adds)
+    for name, correction, bends in (
+        ("compound", 1.021, True),
+        ("paper", 0.979, True),
+        ("dwr", 1.15, True),
+        ("compound", 1.02, False),
+        ("dwr", 0.98, False),
+        ("depth", 1.15, False),
+        ("base", 1.0, False),
+    ):
+        assert is_bent(dataclasses.replace(arm, name=name, width_correction=correction)) == bends
+
+
 def test_corrections_and_finer_channels_are_said_by_name(ablate: Ablate, by_formula: list[str]) -> None:
     report = ablate("--json", "--seeds", "1").json
     notes = "; ".join(report["notes"])
@@ -211,6 +255,45 @@ def test_other_coefficients_add_to_a_run_and_the_papers_stay_beside_them(
     rows = {row["name"]: row for row in more["arms"]}
     assert rows["paper"]["accuracies"] == first["arms"][1]["accuracies"]
     assert rows["compound"]["network_hash"] != rows["paper"]["network_hash"]
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes", "resolution", "num_images", "num_epochs"),
+    [
+        ("--proxy-resolution 32", 1.5, 32, 5000, 3),
+        ("--factor 1.1 --tolerance 0.1", 0.6, 31, 3000, 2),
+    ],
+)
+def test_a_short_time_buys_fewer_images_and_epochs_and_never_other_pixels(
+    effsearch: Effsearch,
+    by_formula: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    minutes: float,
+    resolution: int,
+    num_images: int,
+    num_epochs: int,
+) -> None:
+    """At half the size all 7,200 images x 4 epochs would fit; at full size they take four times as long."""
+    Path("tiny.json").write_text(to_json(tiny_base()))
+
+    def step_seconds(
+        bases: object, fidelity: Fidelity, images: object, *, batch_size: int
+    ) -> float:  # an image takes a millisecond at full size
+        return 1e-3 * batch_size * (fidelity.resolution / resolution) ** 2
+
+    monkeypatch.setattr("effsearch.commands.proxy.step_seconds", step_seconds)
+    call = ("ablate", "--base", "tiny.json", "--run", "run", "--workers", "1", "--json", *words.split())
+    call = (*call, "--arms", "width", "--seeds", "1")
+    report = effsearch(*call, "--minutes", str(minutes)).json
+    settings = json.loads(Path("run/settings.json").read_text())["settings"]
+    assert settings["base_resolution"] == settings["fidelity"]["resolution"] == resolution
+    assert {row["trained_resolution"] for row in report["arms"]} == {resolution}
+    chosen = settings["fidelity"]["num_images"], settings["fidelity"]["num_epochs"]
+    assert chosen == (num_images, num_epochs)
+    again = effsearch(*call, "--minutes", "9").json
+    assert (again["fidelity"], again["trainings"]) == (report["fidelity"], 2)
+    assert len(by_formula) == 2
 
 
 def test_longer_multiplies_the_epochs_once(ablate: Ablate, by_formula: list[str]) -> None:
@@ -261,7 +344,7 @@ def test_minutes_count_over_all_calls(
     assert ablate("--arms", "depth", "--seeds", "1", "--minutes", "10").code == 0
     monkeypatch.setattr("effsearch.commands.recorder.seconds_spent", lambda run, entries: 600.0)
     ended = ablate(*words)
-    assert "10.0 of 10 minutes were spent by earlier calls" in ended.err
+    assert "10.0 of 10 minutes were spent by earlier calls: nothing new is trained" in ended.err
     assert "2 of 8 trainings; the time is up" in ended.out
     assert len(by_formula) == 2
 
@@ -283,6 +366,42 @@ def test_failed_trainings_are_counted_and_the_arm_stays_without_a_mean(
     assert "resolution x4, seed 1, failed: out of memory" in ended.err
     assert "6 of 6 trainings, 2 of them failed" in ended.out
     assert json.loads(Path("run/report.json").read_text())["arms"][-1]["mean"] is None
+
+
+def test_trainings_that_arms_share_fail_once(ablate: Ablate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's arm is the compound one where no other triple is given."""
+
+    def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+        if fidelity.resolution > 16:
+            raise TrainingFailed("out of memory")
+        return ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
+
+    @contextmanager
+    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
+        yield SerialExecutor(evaluate)
+
+    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    ended = ablate("--arms", "compound,paper", "--seeds", "2")
+    assert "4 of 4 trainings, 2 of them failed" in ended.out
+
+
+def test_a_fault_that_passes_is_mended_by_the_same_command(
+    ablate: Ablate, by_formula: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+        raise TrainingFailed("the disk is full")
+
+    @contextmanager
+    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
+        yield SerialExecutor(evaluate)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("effsearch.commands.proxy.local_executor", local_executor)
+        refuses(ablate(), 1, "10 trainings in a row failed", "the disk is full")
+    assert len(ledger_of(Path("run"))) == 10
+    report = ablate("--json").json
+    assert (report["trainings"], report["planned"], report["failures"]) == (30, 30, 0)
+    assert len(by_formula) == 30
 
 
 def test_help_names_the_options(effsearch: Effsearch) -> None:
@@ -317,15 +436,44 @@ def test_the_compound_arm_takes_what_a_scale_run_found(ablate: Ablate, by_formul
     assert ablate(*words).json["coefficients"] == triple
 
 
-def test_the_best_candidate_counts_where_a_run_names_no_triple(effsearch: Effsearch) -> None:
-    run = make_scale_run({"candidates": [{"alpha": 1.1, "beta": 1.2, "gamma": 1.1, "accuracy": 0.5}]})
-    found = read_coefficients(str(run))
-    assert (found.alpha, found.beta, found.gamma) == (1.1, 1.2, 1.1)
+def test_without_coefficients_the_papers_are_taken() -> None:
     assert read_coefficients(None) == PAPER_COEFFICIENTS
 
 
+@pytest.mark.parametrize(
+    ("triple", "message"),
+    [
+        (("1.2", 1.1, 1.15), "alpha, beta and gamma must be numbers, got ['1.2', 1.1, 1.15]"),
+        ((None, 1.1, True), "alpha, beta and gamma must be numbers, got [None, 1.1, True]"),
+        ((1, 1, 1), "alpha * beta^2 * gamma^2 must be above 1 and below 3, got 1.0000"),
+        ((0.5, 1.5, 1.5), "alpha must be a finite number of at least 1, got 0.5"),
+        ((10**400, 1, 1), "too large"),
+    ],
+)
+def test_a_triple_of_a_run_that_no_search_finds_is_refused_in_one_line(
+    ablate: Ablate, by_formula: list[str], triple: tuple[Any, ...], message: str
+) -> None:
+    make_scale_run({"coefficients": dict(zip(("alpha", "beta", "gamma"), triple, strict=True))})
+    ended = ablate("--coefficients", "found", "--arms", "compound", "--seeds", "1")
+    refuses(ended, 1, "found/report.json holds no coefficients that a search finds: ", message)
+    assert not Path("run").exists()
+
+
+def test_the_advice_to_raise_the_tolerance_of_the_surface_is_left_out(
+    ablate: Ablate, by_formula: list[str]
+) -> None:
+    ended = ablate("--coefficients", "1.3,1.3,1.3")
+    refuses(ended, 2, "within 0.1 of 2, got 3.7129 for 1.3,1.3,1.3; change a coefficient")
+    assert "--tolerance" not in ended.err
+
+
 def test_runs_without_coefficients_are_refused(effsearch: Effsearch) -> None:
-    for report in (None, {}, {"coefficients": {"alpha": 1}}):
+    for report in (
+        None,
+        {},
+        {"coefficients": {"alpha": 1}},
+        {"candidates": [dataclasses.asdict(PAPER_COEFFICIENTS)]},
+    ):
         run = make_scale_run(report)
         with pytest.raises(UsageError, match="has found no coefficients yet; let it finish"):
             read_coefficients(str(run))

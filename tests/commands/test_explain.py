@@ -180,7 +180,7 @@ def test_every_budget_of_several_and_every_bound_has_its_price(
     for use in report["budgets"]:
         assert use["shares"].keys() == {"multiply_adds", "parameters"}
         assert len(use["prices"]) == 9
-    assert any("more params: " in line for line in report["words"])
+    assert any("% more params" in line for line in report["words"])
 
 
 def test_a_reward_is_explained_where_it_was_sought(effsearch: Effsearch, make_run: MakeRun) -> None:
@@ -201,7 +201,7 @@ def test_a_reward_that_weighs_step_times_is_explained_with_them(
 def test_a_space_of_the_users_own_is_read_from_its_file(effsearch: Effsearch, make_run: MakeRun) -> None:
     make_run(space=space_from_yaml(OWN_SPACE), num_networks=12)
     cannot_explain(
-        effsearch("explain", "run"), "run searched own, which is no space of this effsearch", "--space"
+        effsearch("explain", "run"), "run searched own, which is no space of this effsearch", "space.yaml"
     )
     Path("own.yaml").write_text(OWN_SPACE)
     cannot_explain(
@@ -213,7 +213,7 @@ def test_a_space_of_the_users_own_is_read_from_its_file(effsearch: Effsearch, ma
         "stage1.repeats",
         "stage1.kernel_size",
     ]
-    assert report["words"][2].endswith("; the network expected to be best fits already")
+    assert "the network that the model expects to be best fits already" in report["words"][2]
     assert report["words"][-2].startswith(
         "stage1.repeats: the largest choice (3) is best with probability above .99, and "
     )

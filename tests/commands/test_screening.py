@@ -603,6 +603,7 @@ def test_a_budget_inside_which_nothing_was_scored_has_no_winner(workplace: Path)
         ranked=(dearest,),
         num_trials=1,
         num_failed=0,
+        num_owed=0,
         num_promoted=0,
         stopped_by="trials",
     )

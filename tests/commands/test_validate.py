@@ -178,13 +178,17 @@ def test_it_stops_early_where_it_is_sure_and_says_how_sure(
     assert "tau is above 0.5, read off a 97.5% interval" in out
 
 
-def test_the_proxy_of_a_ladder_is_its_first_rung(
+def test_of_a_ladder_the_first_rung_is_judged_by_more_than_the_last(
     effsearch: Effsearch, make_run: MakeRun, by_formula: list[str]
 ) -> None:
+    """Every network is scored at the first rung; what a search goes by in the end is the last."""
     dear = {**dataclasses.asdict(FIDELITY), "num_epochs": 9}
     make_run(fidelity=dear, num_rungs=3, reduction=3)
-    assert len(effsearch("validate", "run", "--json").json["networks"]) == 10
-    assert {line.split(" for ")[1] for line in by_formula} == {"4"}
+    ended = effsearch("validate", "run", "--json")
+    assert len(ended.json["networks"]) == 10
+    assert ended.json["proxy_fidelity"]["epochs"] == 1
+    assert "judged: the first of 3 rungs, which ranks all networks" in ended.err
+    assert {line.split(" for ")[1] for line in by_formula} == {"36"}
 
 
 def test_the_seed_is_the_runs_where_none_is_given(

@@ -81,7 +81,9 @@ def test_a_file_that_is_none_is_named(
         ((0.9, 0.39, 1.0), "fair"),  # high by luck, perhaps
         ((0.69, 0.6, 0.8), "fair"),
         ((0.4, 0.01, 0.7), "fair"),
-        ((0.6, 0.0, 0.9), "poor"),  # drawing lots might do as well
+        ((0.6, 0.0, 0.9), "unknown"),  # drawing lots might do as well, and so might trusting it
+        ((0.33, -1.0, 1.0), "unknown"),
+        ((0.6, 0.0, 0.69), "poor"),
         ((0.39, 0.3, 0.5), "poor"),
         ((-0.5, -0.9, 0.1), "poor"),
     ],
@@ -100,7 +102,7 @@ def test_the_words_are_one_line_with_numbers_and_advice(make_certificate: MakeCe
     )
     assert "fair, tau .50" in certificate_words(with_tau(poor, 0.5, 0.1, 0.8))
     assert certificate_words(with_tau(poor, 0.5, -0.2, 0.9)).endswith(
-        "poor, tau .50 (-.20 to .90) with 4 x longer training over 3 networks: "
+        "unknown, tau .50 (-.20 to .90) with 4 x longer training over 3 networks: "
         "so few networks prove nothing; validate more --networks"
     )
     assert "good, tau .80 (.45 to 1.00)" in certificate_words(with_tau(poor, 0.8, 0.45, 1.0))

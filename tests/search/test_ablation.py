@@ -19,7 +19,7 @@ from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.space.arms import Arm, base_arm, make_arm
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError
-from effsearch.space.outcome import Evaluation, Fidelity, ProxyResult, TrainingFailed
+from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed
 from effsearch.space.presets import load_preset
 from effsearch.space.spec import ModelSpec
 
@@ -203,20 +203,145 @@ def test_arms_that_come_to_one_network_share_its_trainings(arms: tuple[Arm, ...]
     assert (difference.interval.mean, difference.interval.low) == (0, 0)
 
 
-def test_failures_are_left_out_counted_and_not_tried_again(compare: Compare) -> None:
+def failing(*names: str) -> Evaluator:
+    """Scores all networks but some."""
+
     def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
-        if name_of(spec, fidelity) == "depth":
+        if name_of(spec, fidelity) in names:
             raise TrainingFailed("out of memory")
         return noisy(spec, fidelity, seed)
 
-    trained: list[Evaluation] = []
-    result = compare(AblationSettings(num_seeds=2), evaluate=evaluate, trained=trained)
+    return evaluate
+
+
+def test_failures_are_left_out_and_counted(compare: Compare) -> None:
+    result = compare(AblationSettings(num_seeds=2), evaluate=failing("depth"))
     depth = by_name(result)["depth"]
     assert (depth.accuracies, depth.num_failed, depth.mean, depth.difference) == ({}, 2, None, None)
-    assert result.stopped_by == "seeds"
+    assert (result.num_ended, result.num_failed, result.stopped_by) == (8, 2, "seeds")
+
+
+def test_what_failed_is_trained_once_more_in_each_call_after_what_was_never_tried(compare: Compare) -> None:
+    trained: list[Evaluation] = []
+    compare(AblationSettings(num_seeds=1), evaluate=failing("base", "depth"), trained=trained)
     again: list[Evaluation] = []
-    compare(AblationSettings(num_seeds=2), evaluate=evaluate, history=trained, trained=again)
+    still = compare(AblationSettings(num_seeds=2), evaluate=failing("depth"), history=trained, trained=again)
+    assert [(one.job.name, one.job.replicate) for one in again] == [
+        ("base", 1),
+        ("depth x2", 1),
+        ("width x2", 1),
+        ("resolution x2", 1),
+        ("base", 0),
+        ("depth x2", 0),
+    ]
+    assert (still.num_ended, still.num_failed, still.num_planned) == (8, 2, 8)
+    last: list[Evaluation] = []
+    mended = compare(AblationSettings(num_seeds=2), history=[*trained, *again], trained=last)
+    assert [one.job.name for one in last] == ["depth x2"] * 2
+    assert mended == compare(AblationSettings(num_seeds=2))
+
+
+def slow(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Trainings that took a minute each."""
+    return [dataclasses.replace(one, seconds=60) for one in evaluations]
+
+
+def test_failures_that_there_is_no_time_to_train_again_stay_failures(compare: Compare) -> None:
+    trained: list[Evaluation] = []
+    compare(AblationSettings(num_seeds=1), evaluate=failing("depth"), trained=trained)
+    executor, again = FakeExecutor(noisy, seconds=60), list[Evaluation]()
+    result = compare(
+        AblationSettings(num_seeds=1, minutes=1e-6),
+        executor=executor,
+        clock=executor.clock,
+        history=slow(trained),
+        trained=again,
+    )
     assert again == []
+    assert (result.num_ended, result.num_failed, result.stopped_by) == (4, 1, "minutes")
+    assert by_name(result)["depth"].num_failed == 1
+
+
+def test_nothing_new_is_trained_where_all_has_failed_and_the_time_is_up(compare: Compare) -> None:
+    trained: list[Evaluation] = []
+    with pytest.raises(RunError, match="no training came to a score"):
+        compare(AblationSettings(num_seeds=1), evaluate=failing(*WORTH), trained=trained)
+    with pytest.raises(
+        RunError, match="no training came to a score; the last one failed with: out of memory"
+    ):
+        compare(
+            AblationSettings(num_seeds=1, minutes=1e-6),
+            history=trained,
+            trained=trained,
+            expected_seconds=60,
+        )
+    assert len(trained) == 4
+
+
+def test_ten_failures_in_a_row_end_it(compare: Compare) -> None:
+    trained: list[Evaluation] = []
+    with pytest.raises(RunError, match=r"^10 trainings in a row failed.*out of memory"):
+        compare(AblationSettings(num_seeds=5), evaluate=failing(*WORTH), trained=trained)
+    assert len(trained) == 10
+    again: list[Evaluation] = []
+    mended = compare(AblationSettings(num_seeds=5), history=trained, trained=again)
+    assert len(again) == 20
+    assert mended == compare(AblationSettings(num_seeds=5))
+
+
+def test_old_failures_that_fail_again_leave_the_comparison_of_the_others(compare: Compare) -> None:
+    """Two arms that never fit into memory fail 12 times in all, never ten in a row but when they come again."""
+    dead = failing("depth", "resolution")
+    trained: list[Evaluation] = []
+    first = compare(AblationSettings(num_seeds=6), evaluate=dead, trained=trained)
+    again: list[Evaluation] = []
+    assert compare(AblationSettings(num_seeds=6), evaluate=dead, history=trained, trained=again) == first
+    assert len(again) == 10
+    assert (first.num_ended, first.num_failed, first.stopped_by) == (24, 12, "seeds")
+
+
+def test_failures_of_a_network_that_arms_share_count_once(arms: tuple[Arm, ...], compare: Compare) -> None:
+    twin = dataclasses.replace(arms[2], name="compound")
+    result = compare(AblationSettings(num_seeds=2), of=[*arms, twin], evaluate=failing("width"))
+    assert (result.num_ended, result.num_failed) == (8, 2)
+    assert [one.num_failed for one in result.arms] == [0, 0, 2, 0, 2]
+
+
+def test_the_best_single_dimension_is_picked_over_the_seeds_that_all_of_them_have(
+    arms: tuple[Arm, ...], compare: Compare
+) -> None:
+    """The second seed is a poor one; only depth has come to it, and must not lose by that."""
+    seeds: list[int] = []
+
+    def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+        seeds.extend([seed] * (seed not in seeds))
+        worth = {"base": 0.5, "depth": 0.7, "width": 0.6, "resolution": 0.65}
+        return score(worth[name_of(spec, fidelity)] - 0.2 * seeds.index(seed))
+
+    trained: list[Evaluation] = []
+    compare(AblationSettings(num_seeds=2), evaluate=evaluate, trained=trained)
+    stopped = [one for one in trained if one.job.replicate == 0 or one.job.name in ("base", "depth x2")]
+    found = compare(AblationSettings(num_seeds=2, minutes=1e-6), history=slow(stopped))
+    assert [len(one.accuracies) for one in found.arms] == [2, 2, 1, 1]
+    for name in ("width", "resolution"):
+        difference = by_name(found)[name].difference
+        assert difference is not None
+        assert difference.against == "depth"
+    assert by_name(found)["depth"].difference is None
+
+
+def test_single_dimensions_without_a_common_seed_are_compared_by_all_there_are(compare: Compare) -> None:
+    trained: list[Evaluation] = []
+    compare(AblationSettings(num_seeds=2), trained=trained)
+    stopped = [
+        one for one in trained if one.job.name == "base" or (one.job.name == "depth x2") == one.job.replicate
+    ]
+    found = by_name(compare(AblationSettings(num_seeds=2, minutes=1e-6), history=slow(stopped)))
+    assert list(found["depth"].accuracies) == [1]
+    assert list(found["width"].accuracies) == list(found["resolution"].accuracies) == [0]
+    difference = found["resolution"].difference
+    assert difference is not None
+    assert difference.against == "width"
 
 
 def test_pairs_are_those_seeds_that_both_arms_have(compare: Compare) -> None:
@@ -235,12 +360,60 @@ def test_pairs_are_those_seeds_that_both_arms_have(compare: Compare) -> None:
 
 
 def test_time_that_is_up_ends_it_after_whole_rounds_first(compare: Compare) -> None:
-    executor = FakeExecutor(noisy, seconds=60)
+    executor = TimedByCost(noisy, seconds=60)
     result = compare(
-        AblationSettings(num_seeds=5, minutes=6), executor=executor, clock=executor.clock, expected_seconds=60
+        AblationSettings(num_seeds=5, minutes=11),
+        executor=executor,
+        clock=executor.clock,
+        expected_seconds=60,
     )
     assert [len(one.accuracies) for one in result.arms] == [2, 2, 1, 1]
     assert (result.num_ended, result.num_planned, result.stopped_by) == (6, 20, "minutes")
+
+
+class TimedByCost(FakeExecutor):
+    """The base takes a minute, whatever costs twice as much two."""
+
+    def submit(self, job: Job) -> None:
+        self.seconds = 60 if job.name == "base" else 120
+        super().submit(job)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "num_trained"),
+    [
+        (2.5, [1, 0, 0, 0]),  # a second base would fit, an arm does not
+        (8.2, [2, 1, 1, 1]),  # an arm would not, the base does
+    ],
+)
+def test_the_next_training_must_fit_by_its_own_cost(
+    compare: Compare, minutes: float, num_trained: list[int]
+) -> None:
+    executor = TimedByCost(noisy, seconds=60)
+    result = compare(
+        AblationSettings(num_seeds=5, minutes=minutes),
+        executor=executor,
+        clock=executor.clock,
+        expected_seconds=60,
+    )
+    assert [len(one.accuracies) for one in result.arms] == num_trained
+    assert result.stopped_by == "minutes"
+
+
+def test_what_earlier_calls_took_is_learned_by_cost_too(compare: Compare) -> None:
+    first, executor, trained = (
+        TimedByCost(noisy, seconds=60),
+        TimedByCost(noisy, seconds=60),
+        list[Evaluation](),
+    )
+    compare(AblationSettings(num_seeds=1), executor=first, clock=first.clock, trained=trained)
+    more = compare(
+        AblationSettings(num_seeds=2, minutes=1.2),
+        executor=executor,
+        clock=executor.clock,
+        history=trained,
+    )
+    assert [len(one.accuracies) for one in more.arms] == [2, 1, 1, 1]
 
 
 def test_a_first_training_is_begun_however_short_the_time(compare: Compare) -> None:

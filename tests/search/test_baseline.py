@@ -454,6 +454,8 @@ def test_minutes_bound_the_whole_call_confirmation_included(
     result, record = timed(problem, settings, executor)
     assert result.stopped_by == "minutes"
     assert (result.num_trials, len(record)) == (12, 20)
+    assert result.num_owed == 2  # of the ten fresh-seed trainings of five finalists
+    assert len(result.finalists) == 5, "one without its seeds is still one of them"
     assert executor.now == 600.0
 
 

@@ -11,7 +11,7 @@ from effsearch.space.outcome import Fidelity
 from effsearch.space.presets import load_preset
 from effsearch.space.proxy import fidelity_for, proxy_spec
 from effsearch.space.rays import CountModel
-from effsearch.space.scaling import scale_width
+from effsearch.space.scaling import BuildRules, scale_width
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec
 
 
@@ -72,21 +72,21 @@ def test_a_single_dimension_leaves_the_others_untouched_but_for_the_correction_i
 
 
 def test_golden_arms_of_b0_at_16_pixels(b0: ModelSpec) -> None:
-    """Two strides off, 29.5 M; depth and resolution need a touch of width, dwr finer channels."""
+    """Two strides off, 29.5 M; depth and resolution need a touch of width in ones, dwr finer channels alone."""
     count = count_at(b0, resolution=16, num_removed_strides=2)
     arms = {name: make_arm(b0, name, factor=4, count=count) for name in DEFAULT_ARMS}
     assert count(b0) == 29_521_792
     assert {name: arm.multiply_adds for name, arm in arms.items()} == {
-        "depth": 117_412_768,
+        "depth": 117_504_836,
         "width": 117_829_216,
-        "resolution": 119_152_112,
+        "resolution": 117_090_572,
         "compound": 117_217_792,
         "dwr": 118_724_676,
     }
     assert {name: (arm.divisor, arm.width_correction) for name, arm in arms.items()} == {
-        "depth": (8, 1.013),
+        "depth": (1, 1.005),
         "width": (8, 1.0),
-        "resolution": (8, 1.021),
+        "resolution": (1, 1.005),
         "compound": (8, 1.0),
         "dwr": (2, 1.0),
     }
@@ -126,10 +126,43 @@ def test_a_correction_is_the_smallest_that_will_do(b0: ModelSpec) -> None:
             for stage, grown in zip(b0.stages, arm.spec.stages, strict=True)
         ),
     )
+    rules = BuildRules(divisor=arm.divisor)
     assert arm.width_correction > 1
     assert count(plain) < 0.99 * target
-    assert count(scale_width(plain, arm.width_correction - 0.001)) < 0.99 * target
-    assert scale_width(plain, arm.width_correction) == arm.spec
+    assert count(scale_width(plain, arm.width_correction - 0.001, rules)) < 0.99 * target
+    assert scale_width(plain, arm.width_correction, rules) == arm.spec
+
+
+@pytest.mark.parametrize(
+    ("preset", "resolution", "name", "divisor", "correction"),
+    [
+        ("efficientnet-b0", 16, "depth", 1, 0.992),  # 0.979 in eights, 0.982 in fours, 0.991 in twos
+        ("mobilenet-v2", 32, "depth", 1, 0.984),  # 0.962, 0.979, 0.981
+        ("resnet-50", 16, "depth", 8, 0.984),  # 0.981, 0.983, 0.977
+        ("resnet-50", 16, "resolution", 8, 0.992),  # 0.992 in fours too, 0.989, 0.988
+        ("resnet-50", 32, "resolution", 8, 1.008),  # in all
+    ],
+)
+def test_the_multiple_with_the_correction_nearest_one_is_taken_and_the_coarsest_of_equals(
+    preset: str, resolution: int, name: ArmName, divisor: int, correction: float
+) -> None:
+    base = load_preset(preset)
+    count = count_at(base, resolution=resolution, num_removed_strides=2)
+    arm = make_arm(base, name, factor=2, count=count)
+    assert (arm.divisor, arm.width_correction) == (divisor, correction)
+
+
+def test_a_large_network_may_grow_to_almost_as_many_blocks_as_there_may_be() -> None:
+    """B7 has 55 blocks; the ray goes on beyond the 1024 that a network may have."""
+    arm = make_arm(load_preset("efficientnet-b7"), "depth", factor=16, count=count_own)
+    assert sum(stage.num_blocks for stage in arm.spec.stages) == 869
+    assert abs(arm.off) <= 0.01
+
+
+def test_the_cost_over_the_bases_is_the_factor_as_built(b0: ModelSpec) -> None:
+    arm = make_arm(b0, "width", factor=4, count=count_own)
+    assert arm.relative_cost == pytest.approx(arm.multiply_adds / 385_814_752, rel=1e-12)
+    assert base_arm(b0, count_own).relative_cost == 1
 
 
 def test_a_compound_without_width_or_pixels_is_depth_alone(b0: ModelSpec) -> None:

@@ -11,6 +11,7 @@ from effsearch.results.plots import style
 from effsearch.results.plots.ablation_data import AblationPlot, AblationPoint, AblationSeries
 from effsearch.results.plots.labels import plain_text
 from effsearch.results.plots.scales import format_multiply_adds, log_ticks, padded_log_range
+from effsearch.space.arms import BASE_NAME
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def draw_ablation(plot: AblationPlot) -> Figure:
                 edgecolor=style.INK,
                 linewidth=1.1,
                 zorder=7,
-                label="base",
+                label=BASE_NAME,
             )
         axes.legend(
             loc="lower left",

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.results.run_files import REPORT_FILE, read_report, read_settings
+from effsearch.space.arms import BASE_NAME
 from effsearch.space.errors import RunError, UsageError
-
-BASE_NAME = "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ def draw_agreement(certificate: Certificate) -> Figure:
         axes = figure.add_axes((0.095, 0.185, 0.875, 0.66))
         _set_scales(axes, certificate)
         choice, best = certificate.choice, certificate.best
+        judged = "screening" if certificate.of == "screening" else "proxy"
         others = [network for network in certificate.networks if network not in (choice, best)]
         _scatter(
             axes,
@@ -57,7 +58,7 @@ def draw_agreement(certificate: Certificate) -> Figure:
         _scatter(
             axes,
             _places([choice], certificate),
-            "the proxy's choice" if best is not choice else "the proxy's choice, and the best",
+            f"the {judged}'s choice" if best is not choice else f"the {judged}'s choice, and the best",
             marker="*",
             s=300,
             facecolor=style.WINNER_COLOUR,
@@ -160,7 +161,7 @@ def _scatter(axes: Axes, places: NDArray[np.float64], label: str, **look: object
 
 def _note(certificate: Certificate) -> str:
     return (
-        f"{len(certificate.networks)} networks; certificate: {certificate.grade}. Regret of the proxy's choice "
+        f"{len(certificate.networks)} networks; certificate: {certificate.grade}. Regret of its first choice "
         f"{100 * certificate.regret:.1f} points, of its top three {100 * certificate.top_regret:.1f} on average."
     )
 

@@ -1,5 +1,6 @@
 """What is there to draw in these run directories?"""
 
+import dataclasses
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,11 @@ def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
     for network in networks.values():
         row = next((row for row in rows if _is_about(row, network)), None)
         point = _point_of(network, row, dearest=dearest)
-        (anchors if any(entry.kind == "anchor" for entry in network) else trials).append(point)
+        if any(entry.kind == "anchor" for entry in network):
+            name = point.name if point.is_full_fidelity else f"{point.name} (shorter training)"
+            anchors.append(dataclasses.replace(point, name=name))
+        else:
+            trials.append(point)
         if any(row is one for one in best):
             winners.append(point)
     unknown = [row for row in best if not any(_is_about(row, network) for network in networks.values())]
@@ -196,7 +201,10 @@ def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -
     points = [point for one in series for point in (*one.trials, *one.anchors) if point.is_full_fidelity]
     repeated = [point for point in points if point.num_seeds > 1]
     best = max((winner.accuracy for one in series for winner in one.winners), default=1.0)
-    if repeated and any(point.num_seeds == 1 and point.accuracy > best for point in points):
+    is_beaten = any(point.num_seeds == 1 and point.accuracy > best for point in points)
+    if is_beaten and not repeated:
+        notes.append("Every dot is one training, which is noisy: above the winner, it may be luck.")
+    if is_beaten and repeated:
         freedom = sum(point.num_seeds - 1 for point in repeated)
         variance = sum((point.num_seeds - 1) * point.accuracy_std**2 for point in repeated) / freedom
         notes.append(

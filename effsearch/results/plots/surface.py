@@ -145,7 +145,7 @@ def _draw_points(axes: Axes, surface: Surface) -> PathCollection:
                 s=120 if is_in_set else 42,
                 edgecolor=style.INK if is_in_set else "white",
                 linewidth=1.6 if is_in_set else 0.6,
-                zorder=4 if is_in_set else 3,
+                zorder=4 + is_trained + 0.5 * is_in_set,
                 label=label,
                 norm=colours,
                 cmap="viridis",
@@ -166,7 +166,7 @@ def _draw_winner(axes: Axes, surface: Surface) -> None:
         ecolor=style.INK,
         elinewidth=1.4,
         capsize=4,
-        zorder=5,
+        zorder=6,
     )
     if surface.paper is not None:
         axes.scatter(
@@ -176,7 +176,7 @@ def _draw_winner(axes: Axes, surface: Surface) -> None:
             facecolor="none",
             edgecolor=style.DARK_COLOURS[1],
             linewidth=2.0,
-            zorder=6,
+            zorder=7,
             label="the paper's",
         )
     axes.scatter(
@@ -187,7 +187,7 @@ def _draw_winner(axes: Axes, surface: Surface) -> None:
         facecolor=style.WINNER_COLOUR,
         edgecolor=style.INK,
         linewidth=1.1,
-        zorder=7,
+        zorder=8,
         label=f"winner: {winner.alpha:g}, {winner.beta:g}, {winner.gamma:g}",
     )
 

@@ -25,7 +25,7 @@ from effsearch.space.coefficients import (
 from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import SpecError
 from effsearch.space.outcome import Fidelity
-from effsearch.space.proxy import fidelity_for, proxy_spec
+from effsearch.space.proxy import count_as_trained, fidelity_for
 from effsearch.space.rays import CountModel, Place, nearest_on_ray
 from effsearch.space.scaling import BuildRules, scale_model, scale_width
 from effsearch.space.spec import ModelSpec
@@ -116,7 +116,7 @@ def list_candidates(
         SpecError: No point comes within two per cent of the target.
     """
     points = _points(settings)
-    count = _count_as_trained(base, fidelity, num_classes)
+    count = count_as_trained(base, fidelity, num_classes=num_classes)
     target = FACTOR * count(base)
     places = {point: _place(base, point, target, rules, count) for point in points}
     groups: dict[tuple[str, Fidelity], list[ScalingCoefficients]] = {}
@@ -153,14 +153,6 @@ def _points(settings: CoefficientSettings) -> list[ScalingCoefficients]:
     if on_surface(PAPER_COEFFICIENTS, tolerance=settings.tolerance):
         points.append(PAPER_COEFFICIENTS)
     return list(dict.fromkeys(points))
-
-
-def _count_as_trained(base: ModelSpec, fidelity: Fidelity, num_classes: int) -> CountModel:
-    def count(spec: ModelSpec) -> int:
-        own = fidelity_for(spec, fidelity, target_resolution=base.resolution)
-        return count_cost(proxy_spec(spec, own, num_classes=num_classes)).multiply_adds
-
-    return count
 
 
 def _place(

@@ -7,9 +7,9 @@ with multiples of one; narrowed to a half, 6 and 19.
 
 import statistics
 
+from effsearch.space.rounding import DIVISORS
 from effsearch.space.spec import ModelSpec
 
-DIVISORS = (8, 4, 2, 1)
 STEP = 0.05  # of beta, that should change at least every second block
 
 

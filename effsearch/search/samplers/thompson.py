@@ -51,6 +51,7 @@ class ThompsonSampler(BaseSampler):
         space: Mapping[str, BaseDistribution] | None = None,
         num_startup: int = NUM_STARTUP,
     ) -> None:
+        _check_budget(cost, budget)
         self._seed = seed
         self._cost = cost
         self._budget = budget
@@ -151,3 +152,18 @@ class ThompsonSampler(BaseSampler):
             seed=self._seed,
             num_startup=self._num_startup,
         )
+
+
+def _check_budget(cost: Number | None, budget: float | Sequence[float] | None) -> None:
+    """Refuse a budget that says nothing.
+
+    Raises:
+        ValueError: There is one without a cost to count it by, or one that is not above zero.
+    """
+    if budget is None:
+        return
+    if cost is None:
+        raise ValueError("budget needs cost, which says what a parameter dictionary costs")
+    for one in budget if isinstance(budget, Sequence) else (budget,):
+        if not isinstance(one, int | float) or not one > 0:
+            raise ValueError(f"a budget must be a number above 0, got {one!r}")

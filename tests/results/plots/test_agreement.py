@@ -45,7 +45,7 @@ def test_title_names_and_note_say_what_the_picture_shows(make_certificate: MakeC
     assert {"trial 7", "trial 2"} <= set(found)
     assert "efficientnet-b0" not in found
     assert (
-        "3 networks; certificate: poor. Regret of the proxy's choice 4.0 points, of its top three 7.0 on average."
+        "3 networks; certificate: poor. Regret of its first choice 4.0 points, of its top three 7.0 on average."
         in found
     )
 

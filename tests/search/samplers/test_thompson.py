@@ -356,3 +356,17 @@ def test_no_warning_is_raised() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         study_with(ThompsonSampler(seed=0)).optimize(objective, n_trials=8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 5}, "budget needs cost, which says what a parameter dictionary costs"),
+        ({"budget": -1, "cost": len}, "a budget must be a number above 0, got -1"),
+        ({"budget": float("nan"), "cost": len}, "a budget must be a number above 0, got nan"),
+        ({"budget": (4, "a"), "cost": len}, "a budget must be a number above 0, got 'a'"),
+    ],
+)
+def test_a_budget_that_says_nothing_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ThompsonSampler(seed=0, **options)

@@ -1,0 +1,36 @@
+"""When have so many trainings failed that something other than the networks must be wrong?"""
+
+from collections import Counter
+
+from effsearch.space.errors import RunError
+from effsearch.space.outcome import Evaluation
+
+MAX_FAILURES_IN_A_ROW = 10
+
+
+class FailureStreak:
+    """Counts the failures since the last training that came to a score."""
+
+    def __init__(self) -> None:
+        self._failures: list[str] = []
+
+    def take(self, evaluation: Evaluation) -> None:
+        """Take one ended training.
+
+        Raises:
+            RunError: It is the tenth in a row that failed, or a later one.
+        """
+        self._failures = [*self._failures, evaluation.failure] if evaluation.result is None else []
+        if len(self._failures) >= MAX_FAILURES_IN_A_ROW:
+            raise RunError(_words_of(self._failures))
+
+
+def _words_of(failures: list[str]) -> str:
+    """Say what many failures in a row have in common."""
+    start = f"{len(failures)} trainings in a row failed; the last: {failures[-1]}"
+    (reason, number), *others = Counter(failures).most_common()
+    if not others:
+        return f"{start} (as all of them)"
+    if number > 1:
+        return f"{start} ({number} of them: {reason})"
+    return f"{start} (each in its own way)"
