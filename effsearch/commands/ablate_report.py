@@ -38,7 +38,7 @@ def make_report(
         "failures": result.num_failed,
         "stopped_by": result.stopped_by,
         "certificate": None if plan.base.run is None else words_of_run(plan.base.run),
-        "notes": plan_notes(plan),
+        "notes": plan_notes(plan) + chance_notes(plan, result),
         "plot": str(plot_path),
     }
 
@@ -51,6 +51,11 @@ def plan_notes(plan: AblationPlan) -> list[str]:
         names = ", ".join(f"{arm.title} at {plan.trained_resolution(arm)} px" for arm in plan.upsampled)
         notes.append(
             f"the images are {largest} px, so {names} trains on upsampled ones: gamma is not really measured there"
+        )
+    for twins in twin_arms(plan):
+        names = " and ".join(arm.title for arm in twins)
+        notes.append(
+            f"{names} come to one network, which is trained once: there is nothing between them to compare"
         )
     if corrected := [arm for arm in plan.arms if arm.width_correction != 1]:
         names = ", ".join(f"{arm.title} width x{arm.width_correction:g}" for arm in corrected)
@@ -67,6 +72,26 @@ def plan_notes(plan: AblationPlan) -> list[str]:
     return notes
 
 
+def twin_arms(plan: AblationPlan) -> list[list[Arm]]:
+    """Give the arms that come to one network at one size, where there are several."""
+    groups: dict[tuple[str, int], list[Arm]] = {}
+    for arm in plan.arms:
+        groups.setdefault((network_hash(arm.spec), plan.trained_resolution(arm)), []).append(arm)
+    return [arms for arms in groups.values() if len(arms) > 1]
+
+
+def chance_notes(plan: AblationPlan, result: AblationResult) -> list[str]:
+    """Say it where no arm may have learned anything."""
+    means = [one.mean.mean for one in result.arms if one.mean is not None]
+    chance = plan.images.chance_accuracy
+    if not means or max(means) > plan.images.learned_from:
+        return []
+    return [
+        f"no arm is better than naming the commonest class always ({chance:.1%}): nothing was learned, so nothing is "
+        "compared; train longer with --images, --epochs or --longer"
+    ]
+
+
 def is_bent(arm: Arm) -> bool:
     """Tell whether the correction of the width has changed the proportions in which an arm grows its dimensions."""
     return arm.name not in SINGLE_ARMS and round(abs(arm.width_correction - 1), 9) > MOST_UNSAID
@@ -80,6 +105,7 @@ def _arm_row(plan: AblationPlan, one: ArmResult, spec_path: str) -> dict[str, An
         "factor": arm.factor,
         "multipliers": dataclasses.asdict(multipliers),
         "exponent": arm.exponent,
+        "blocks": sum(block.kind != "identity" for stage in arm.spec.stages for block in stage.blocks),
         "divisor": None if multipliers.width == 1 else arm.divisor,
         "width_correction": arm.width_correction,
         "spec_path": spec_path,

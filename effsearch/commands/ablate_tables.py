@@ -14,6 +14,7 @@ def print_ablation(report: Mapping[str, Any]) -> None:
         (
             arm_title(row["name"], row["factor"]),
             f"{row['multipliers']['depth']:.2f}",
+            row["blocks"],
             _width_words(row),
             f"{row['trained_resolution']}{'*' if row['is_upsampled'] else ''}",
             row["divisor"] or "-",
@@ -25,7 +26,19 @@ def print_ablation(report: Mapping[str, Any]) -> None:
         )
         for row in report["arms"]
     ]
-    columns = ("arm", "depth", "width", "px", "by", "FLOPs", "off", "n", "accuracy, %", "less best single")
+    columns = (
+        "arm",
+        "depth",
+        "blocks",
+        "width",
+        "px",
+        "by",
+        "FLOPs",
+        "off",
+        "n",
+        "accuracy, %",
+        "less best single",
+    )
     alpha, beta, gamma = (report["coefficients"][name] for name in ("alpha", "beta", "gamma"))
     print_table(
         f"{report['base']} grown at equal cost, FLOPs as trained; compound {alpha:g}, {beta:g}, {gamma:g}",

@@ -1,7 +1,6 @@
 """What does a baseline search tell at its end?"""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def untrained_anchors(problem: Problem, result: BaselineResult) -> list[str]:
 def chance_warnings(report: Mapping[str, Any], images: ImageData) -> list[str]:
     """Say it where the winner may have learned nothing: within two deviations of naming one class always."""
     chance, accuracy = images.chance_accuracy, report["best"]["accuracy"]
-    if accuracy > chance + 2 * math.sqrt(chance * (1 - chance) / len(images.val)):
+    if accuracy > images.learned_from:
         return []
     return [
         f"the winner scores {accuracy:.1%}, and naming the commonest class always {chance:.1%}: nothing was learned, "

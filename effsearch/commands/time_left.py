@@ -19,4 +19,6 @@ def minutes_left(recorder: Recorder, minutes: float | None, watcher: Watcher) ->
 def say_spent(spent: float, minutes: float, watcher: Watcher) -> None:
     """Say what of a run's time earlier calls have spent; both in minutes."""
     words = f"{spent:.1f} of {minutes:g} minutes were spent by earlier calls"
-    watcher.say(words if spent < minutes else f"{words}: nothing new is trained; to go on, give more --minutes")
+    watcher.say(
+        words if spent < minutes else f"{words}: nothing new is trained; to go on, give more --minutes"
+    )

@@ -546,3 +546,20 @@ def test_arms_come_in_the_usual_order_and_factors_as_numbers() -> None:
 )
 def test_the_default_size_of_the_base(own: int, factors: tuple[float, ...], resolution: int) -> None:
     assert default_base_resolution(own, AblationSettings(factors=factors)) == resolution
+
+
+def test_arms_that_come_to_one_network_are_named(ablate: Ablate, by_formula: list[str]) -> None:
+    report = ablate(
+        "--arms", "compound,paper", "--seeds", "1", "--json"
+    ).json  # the paper's triple is the default
+    assert any("compound x4 and paper x4 come to one network" in note for note in report["notes"])
+    assert len(by_formula) == 2, "the base, and that one network once"
+    assert not any("nothing was learned" in note for note in report["notes"])
+
+
+def test_arms_at_chance_level_compare_nothing(
+    ablate: Ablate, by_formula: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("effsearch.proxy_train.data.datasets.ImageData.chance_accuracy", 0.95)
+    report = ablate("--arms", "width", "--seeds", "1", "--json").json
+    assert any("no arm is better than naming the commonest class" in note for note in report["notes"])

@@ -68,6 +68,12 @@ class ImageData:
         """What always naming the commonest class scores on the validation images."""
         return float(np.bincount(self.val.labels).max() / len(self.val))
 
+    @property
+    def learned_from(self) -> float:
+        """The accuracy above which something was learned: two deviations better than chance."""
+        chance = self.chance_accuracy
+        return chance + 2 * float(np.sqrt(chance * (1 - chance) / len(self.val)))
+
     def __reduce__(self) -> tuple[Callable[[Path], ImageData], tuple[Path]]:
         return open_images, (self.handle,)
 
