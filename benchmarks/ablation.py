@@ -27,7 +27,7 @@ from typing import Any
 from macro_data import shared_data
 from recording import append_record, read_records
 
-from effsearch.commands.ablate_tables import print_ablation
+from effsearch.commands.ablating.tables import print_ablation
 from effsearch.results.atomic import write_text_atomic
 from effsearch.search.ablation import mean_interval
 from effsearch.space.arms import ARM_NAMES

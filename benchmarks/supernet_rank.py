@@ -22,7 +22,7 @@ from macro_data import (
 )
 from proxy_rank import append_line, begin, unscored
 
-from effsearch.commands.screen_plan import stored_plan
+from effsearch.commands.baseline.screen_plan import stored_plan
 from effsearch.proxy_train.screen import SupernetWorker
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.worker import prepare_worker

@@ -261,8 +261,8 @@ def baseline(
     config: Config = None,
 ) -> None:
     """Find the best network inside a budget."""
-    from effsearch.commands.baseline import run_baseline
-    from effsearch.commands.baseline_plan import BaselineOptions
+    from effsearch.commands.baseline.baseline import run_baseline
+    from effsearch.commands.baseline.plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.commands.tables import print_baseline, print_plan
     from effsearch.commands.watching import Watcher
@@ -400,9 +400,9 @@ def scale(
     config: Config = None,
 ) -> None:
     """Find compound coefficients for a network, and write the scaled family."""
-    from effsearch.commands.family_tables import print_family
     from effsearch.commands.inputs import parse_phis
-    from effsearch.commands.scale import ScaleOptions, run_scale
+    from effsearch.commands.scaling.family_tables import print_family
+    from effsearch.commands.scaling.scale import ScaleOptions, run_scale
     from effsearch.commands.watching import Watcher
     from effsearch.space.scaling import BuildRules
 
@@ -522,10 +522,10 @@ def ablate(
     config: Config = None,
 ) -> None:
     """Grow a network by depth, width, resolution or all together at equal cost, and see which pays."""
-    from effsearch.commands.ablate import run_ablate
-    from effsearch.commands.ablate_inputs import parse_arms, parse_factors
-    from effsearch.commands.ablate_plan import AblateOptions
-    from effsearch.commands.ablate_tables import print_ablation
+    from effsearch.commands.ablating.ablate import run_ablate
+    from effsearch.commands.ablating.inputs import parse_arms, parse_factors
+    from effsearch.commands.ablating.plan import AblateOptions
+    from effsearch.commands.ablating.tables import print_ablation
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.commands.watching import Watcher
     from effsearch.search.ablation import AblationSettings
@@ -638,7 +638,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say which choices mattered in a run, where its budget binds, and what to widen."""
-    from effsearch.commands.explain import explain_run
+    from effsearch.commands.explaining.explain import explain_run
     from effsearch.commands.tables import print_explanation
 
     _print(explain_run(run, space=space), as_json, print_explanation)

@@ -124,7 +124,7 @@ def test_a_run_without_a_time_is_the_same_twice(effsearch: Effsearch) -> None:
 @pytest.fixture
 def fixed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps that take a fixed time, where measuring them is not what is tested."""
-    for module in ("proxy", "screen_plan"):
+    for module in ("proxy", "baseline.screen_plan"):
         monkeypatch.setattr(f"effsearch.commands.{module}.step_seconds", lambda *args, **kwargs: 0.1)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.commands.inputs import read_space
-from effsearch.commands.warm_start import space_hash
 from effsearch.results.run_files import SPACE_FILE
+from effsearch.space.canonical import space_hash
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.search_space import SearchSpace
 

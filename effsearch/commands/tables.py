@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from effsearch.commands.explain_words import points_text
+from effsearch.commands.explaining.words import points_text
 from effsearch.space.budget import short_count
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal

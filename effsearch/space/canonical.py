@@ -8,6 +8,7 @@ import hashlib
 import json
 
 from effsearch.space.layers import layers
+from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
 
 
@@ -39,3 +40,8 @@ def network_hash(spec: ModelSpec) -> str:
             ]
         )
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def space_hash(space: SearchSpace) -> str:
+    """Give the hash of a space, 16 hexadecimal digits."""
+    return hashlib.sha256(repr(space).encode()).hexdigest()[:16]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from effsearch.commands.ablate_inputs import parse_arms, parse_factors, read_coefficients
-from effsearch.commands.ablate_plan import default_base_resolution
-from effsearch.commands.ablate_report import is_bent
+from effsearch.commands.ablating.inputs import parse_arms, parse_factors, read_coefficients
+from effsearch.commands.ablating.plan import default_base_resolution
+from effsearch.commands.ablating.report import is_bent
 from effsearch.results.run_files import LEDGER_FILE
 from effsearch.search.ablation import AblationSettings
 from effsearch.search.placement.executor import Executor, SerialExecutor

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from effsearch.commands.warm_start import space_hash
 from effsearch.results.evaluations import to_entry
 from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_lock import acquire_lock
 from effsearch.search.fidelity import make_rungs
-from effsearch.space.canonical import network_hash
+from effsearch.space.canonical import network_hash, space_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, derive_seed
 from effsearch.space.screening import all_points

@@ -10,9 +10,9 @@ from typing import Any
 import optuna
 import pytest
 
-from effsearch.commands.coefficient_report import BIAS, coefficient_report
-from effsearch.commands.coefficient_tables import print_coefficients
-from effsearch.commands.scale_search import search_rules
+from effsearch.commands.scaling.coefficient_report import BIAS, coefficient_report
+from effsearch.commands.scaling.coefficient_tables import print_coefficients
+from effsearch.commands.scaling.search import search_rules
 from effsearch.results.run_files import LEDGER_FILE, TRIALS_FILE
 from effsearch.search.coefficients.candidates import Candidate, CandidateList, LeftOut, place_of
 from effsearch.search.coefficients.check import Checked

@@ -20,15 +20,16 @@ import torch
 from PIL import Image
 
 from effsearch import cli
-from effsearch.commands import proxy, screen_plan, screening
-from effsearch.commands.baseline_report import chance_warnings, front_rows, make_report
+from effsearch.commands import proxy
+from effsearch.commands.baseline import screen_plan, screening
+from effsearch.commands.baseline.report import chance_warnings, front_rows, make_report
+from effsearch.commands.baseline.screen_plan import describe_screen, minutes_left, plan_screen
+from effsearch.commands.baseline.screening import run_screen
+from effsearch.commands.baseline.studies import JOURNAL_FILE
+from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.inputs import read_space
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
-from effsearch.commands.screen_plan import describe_screen, minutes_left, plan_screen
-from effsearch.commands.screening import run_screen
-from effsearch.commands.studies import JOURNAL_FILE
-from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.results.certificate import read_certificate
@@ -44,7 +45,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
 from effsearch.search.screening.screen_prior import joined
 from effsearch.space.budget import Budget, parse_budgets
-from effsearch.space.canonical import network_hash
+from effsearch.space.canonical import network_hash, space_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, TrainingFailed
@@ -619,7 +620,7 @@ def test_a_budget_inside_which_nothing_was_scored_has_no_winner(workplace: Path)
 def test_the_front_holds_what_nothing_beats_in_score_and_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     ranked = [make_ranked((*point, 0, 0, 0, 0), 0.5 + 0.1 * point[0]) for point in ((0,), (1,))]
     seconds = {ranked[0].spec: 0.002, ranked[1].spec: 0.001}
-    monkeypatch.setattr("effsearch.commands.baseline_report.measure_latency", seconds.__getitem__)
+    monkeypatch.setattr("effsearch.commands.baseline.report.measure_latency", seconds.__getitem__)
     settings = SearchSettings(num_trials=1, minutes=None, second_objective="latency")
     (row,) = front_rows(ranked, settings)
     assert (row["network_hash"], row["latency_seconds"]) == (ranked[1].network, 0.001)

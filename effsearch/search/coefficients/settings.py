@@ -8,7 +8,10 @@ from effsearch.space.errors import UsageError
 FACTOR = 2.0  # candidates cost so many times the base
 NUM_FINALISTS = 3  # get all the seeds, and are checked
 MAX_SEEDS = 100
-LEAST_STEP, MOST_STEP = 0.02, 0.5  # of the grid; a finer one is thousands of rays that no training tells apart
+LEAST_STEP, MOST_STEP = (
+    0.02,
+    0.5,
+)  # of the grid; a finer one is thousands of rays that no training tells apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.explain_words import SHORT_NAMES, advice_words, explanation_words
+from effsearch.commands.explaining.words import SHORT_NAMES, advice_words, explanation_words
 from effsearch.commands.proxy import stored_rungs
 from effsearch.commands.recorder import SEARCH_KINDS
 from effsearch.commands.run_space import read_run_space

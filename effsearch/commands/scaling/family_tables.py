@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.coefficient_tables import print_coefficients
+from effsearch.commands.scaling.coefficient_tables import print_coefficients
 from effsearch.commands.tables import print_table, say
 from effsearch.space.budget import short_count
 

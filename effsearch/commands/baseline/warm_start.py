@@ -1,20 +1,15 @@
 """What did an earlier run of the same space find?"""
 
-import hashlib
 from pathlib import Path
 
 from effsearch.commands.recorder import SEARCH_KINDS
 from effsearch.results.evaluations import from_entry
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, read_settings
+from effsearch.space.canonical import space_hash
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation
 from effsearch.space.search_space import SearchSpace
-
-
-def space_hash(space: SearchSpace) -> str:
-    """Give the hash of a space, 16 hexadecimal digits."""
-    return hashlib.sha256(repr(space).encode()).hexdigest()[:16]
 
 
 def read_earlier(run: Path, space: SearchSpace) -> list[Evaluation]:

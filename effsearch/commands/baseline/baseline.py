@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands import proxy
-from effsearch.commands.baseline_plan import (
+from effsearch.commands.baseline.plan import (
     BaselineOptions,
     BaselinePlan,
     plan_baseline,
     run_settings,
 )
-from effsearch.commands.baseline_report import chance_warnings, make_report
-from effsearch.commands.baseline_survey import plan_report, say_plan
-from effsearch.commands.explain import explain_run
+from effsearch.commands.baseline.report import chance_warnings, make_report
+from effsearch.commands.baseline.screen_plan import describe_screen
+from effsearch.commands.baseline.screening import run_screen
+from effsearch.commands.baseline.studies import Studies
+from effsearch.commands.baseline.survey import plan_report, say_plan
+from effsearch.commands.explaining.explain import explain_run
 from effsearch.commands.inputs import read_text
 from effsearch.commands.recorder import Recorder
-from effsearch.commands.screen_plan import describe_screen
-from effsearch.commands.screening import run_screen
-from effsearch.commands.studies import Studies
 from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.certificate import words_of_run

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from effsearch.commands import proxy
-from effsearch.commands.ablate_plan import AblateOptions, AblationPlan, plan_ablation, run_settings
-from effsearch.commands.ablate_report import make_report, plan_notes
+from effsearch.commands.ablating.plan import AblateOptions, AblationPlan, plan_ablation, run_settings
+from effsearch.commands.ablating.report import make_report, plan_notes
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.ablate_plan import AblationPlan
+from effsearch.commands.ablating.plan import AblationPlan
 from effsearch.results.certificate import words_of_run
 from effsearch.search.ablation import CONFIDENCE, AblationResult, ArmResult, MeanInterval
 from effsearch.space.arms import SINGLE_ARMS, Arm

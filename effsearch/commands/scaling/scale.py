@@ -86,7 +86,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     members = make_family(base, coefficients or PAPER_COEFFICIENTS, options)
     _require_writable(out)
     if coefficients is None and options.needs_coefficients:
-        from effsearch.commands.scale_search import search_for_base
+        from effsearch.commands.scaling.search import search_for_base
 
         coefficients, searched = search_for_base(options, base, watcher)
         options, unreachable = within_reach(base, coefficients, options)

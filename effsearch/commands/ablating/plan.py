@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands import proxy
-from effsearch.commands.ablate_inputs import read_coefficients
+from effsearch.commands.ablating.inputs import read_coefficients
 from effsearch.commands.inputs import Base, read_base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.watching import Watcher, minutes_text

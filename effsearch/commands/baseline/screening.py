@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from effsearch.commands.baseline.screen_plan import ScreenPlan
 from effsearch.commands.recorder import Recorder
-from effsearch.commands.screen_plan import ScreenPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.screen import SupernetWorker

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from effsearch.commands import proxy
-from effsearch.commands.coefficient_report import coefficient_report
+from effsearch.commands.baseline.studies import JOURNAL_FILE
 from effsearch.commands.inputs import Base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
-from effsearch.commands.studies import JOURNAL_FILE
+from effsearch.commands.scaling.coefficient_report import coefficient_report
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
@@ -35,7 +35,7 @@ from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.scaling import BuildRules
 
 if TYPE_CHECKING:
-    from effsearch.commands.scale import ScaleOptions
+    from effsearch.commands.scaling.scale import ScaleOptions
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers", "num_seeds", "has_check"})
 NUM_SHOWN = 3  # of what is left out

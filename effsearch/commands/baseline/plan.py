@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
+from effsearch.commands.baseline.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
+from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.inputs import read_space
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import TIMED_KINDS
-from effsearch.commands.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
-from effsearch.commands.warm_start import read_earlier, space_hash
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.ledger import read_entries
@@ -33,6 +33,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import reward
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets
+from effsearch.space.canonical import space_hash
 from effsearch.space.outcome import Evaluation
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace

@@ -1,0 +1,1 @@
+"""effsearch ablate: ways of growing a network, side by side."""

@@ -1,0 +1,1 @@
+"""effsearch baseline: from what was asked to the report."""

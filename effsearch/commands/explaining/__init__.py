@@ -1,0 +1,1 @@
+"""effsearch explain: what a search has learned."""

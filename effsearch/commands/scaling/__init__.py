@@ -1,0 +1,1 @@
+"""effsearch scale: coefficients, searched or given, and the family."""
