@@ -402,7 +402,8 @@ def scale(
     """Find compound coefficients for a network, and write the scaled family."""
     from effsearch.commands.inputs import parse_phis
     from effsearch.commands.scaling.family_tables import print_family
-    from effsearch.commands.scaling.scale import ScaleOptions, run_scale
+    from effsearch.commands.scaling.options import ScaleOptions
+    from effsearch.commands.scaling.scale import run_scale
     from effsearch.commands.watching import Watcher
     from effsearch.space.scaling import BuildRules
 

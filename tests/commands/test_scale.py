@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from effsearch.commands.inputs import read_base
-from effsearch.commands.scaling.scale import ScaleOptions, within_reach
+from effsearch.commands.scaling.options import ScaleOptions
+from effsearch.commands.scaling.scale import within_reach
 from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.errors import SpecError
 from effsearch.space.presets import load_preset

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from effsearch.commands.inputs import Base, read_base
+from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import write_text_atomic
 from effsearch.results.certificate import words_of_run
@@ -19,47 +19,19 @@ from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, SpecError, UsageError
 from effsearch.space.family import (
     FamilyMember,
-    RuleName,
     dwr_family,
     dwr_ray,
     official_family,
     solved_family,
     strict_family,
 )
-from effsearch.space.scaling import DEFAULT_RULES, BuildRules
+from effsearch.space.scaling import DEFAULT_RULES
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
 
 NUM_STEPS = 121  # of the curve of costs over phi
 OFF_BY_SOLVED = 0.02  # the same for networks that were to meet a cost
 OFF_BY = 0.1  # built cost further from nominal than this is said
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaleOptions:
-    """What a user asks of `effsearch scale`; the coefficient search's own settings are in `search`."""
-
-    base: str | None
-    rule: RuleName
-    phis: Sequence[float] | None  # None where budgets are given
-    budgets: str | None
-    coefficients: str | None
-    tolerance: float
-    dwr_exponent: float
-    build: BuildRules
-    out: Path | None
-    num_classes: int | None
-    resolution: int | None
-    run: Path | None
-    runs_root: Path
-    num_workers: int | None
-    search: Any  # CoefficientSettings; named loosely so that no search package loads for given coefficients
-    proxy: Any  # ProxyOptions, or None to take the base run's data; likewise loose because of torch
-
-    @property
-    def needs_coefficients(self) -> bool:
-        """Whether the rule scales by alpha, beta and gamma."""
-        return self.rule in ("strict", "solve")
 
 
 def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:

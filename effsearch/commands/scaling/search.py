@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from effsearch.commands import proxy
 from effsearch.commands.baseline.studies import JOURNAL_FILE
@@ -11,6 +11,7 @@ from effsearch.commands.inputs import Base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.scaling.coefficient_report import coefficient_report
+from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
@@ -34,22 +35,21 @@ from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.scaling import BuildRules
 
-if TYPE_CHECKING:
-    from effsearch.commands.scaling.scale import ScaleOptions
-
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers", "num_seeds", "has_check"})
 NUM_SHOWN = 3  # of what is left out
 
 
 def search_for_base(
-    options: "ScaleOptions", base: Base, watcher: Watcher
+    options: ScaleOptions, base: Base, watcher: Watcher
 ) -> tuple[ScalingCoefficients, dict[str, Any]]:
     """Give the coefficients that suit a base best, and what was found on the way as JSON values.
 
     Raises:
         EffsearchError: The data or the run cannot be used, nothing can be compared, or trainings keep failing.
     """
-    settings: CoefficientSettings = options.search
+    assert options.search is not None, "a search has its settings"
+    assert options.proxy is not None, "and its proxy"
+    settings = options.search
     proxy_options = _with_data_of(options.proxy, base)
     images = proxy.load_proxy_images(proxy_options, watcher)
     num_workers = proxy.default_num_workers(options.num_workers)
