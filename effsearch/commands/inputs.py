@@ -90,6 +90,15 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
     )
 
 
+def data_of_base(base: Base) -> str:
+    """Give the data of the base's run, else the embedded ones."""
+    from effsearch.results.run_files import read_settings
+
+    if base.run is None:
+        return "synthetic"
+    return str(read_settings(base.run).settings.get("data", "synthetic"))
+
+
 def read_text(path: Path, *, what: str) -> str:
     """Read a small text file.
 

@@ -10,14 +10,14 @@ from effsearch.results.pareto import hypervolume
 from effsearch.results.plots.ablation import draw_ablation
 from effsearch.results.plots.ablation_data import collect_ablation
 from effsearch.results.plots.collect import collect_front
-from effsearch.results.plots.collect_growth import FAMILY_RECORD, collect_growth
+from effsearch.results.plots.collect_growth import collect_growth
 from effsearch.results.plots.collect_surface import collect_surface
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.front_data import FrontSeries
 from effsearch.results.plots.growth import draw_growth
 from effsearch.results.plots.save import figure_format, save_figure
 from effsearch.results.plots.surface import draw_surface
-from effsearch.results.run_files import LEDGER_FILE, is_run, read_settings
+from effsearch.results.run_files import FAMILY_RECORD, LEDGER_FILE, is_run, read_settings
 from effsearch.space.errors import UsageError
 
 

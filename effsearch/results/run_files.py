@@ -23,7 +23,8 @@ LOCK_FILE = "run.lock"
 SPECS_FOLDER = "specs"
 PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
-FAMILY_FILE = "family/family.json"
+FAMILY_RECORD = "family.json"  # in the folder of a family
+FAMILY_FILE = f"family/{FAMILY_RECORD}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

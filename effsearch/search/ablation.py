@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 
 from effsearch.search.failures import FailureStreak
 from effsearch.search.placement.executor import Executor, drive
-from effsearch.search.placement.time_limit import TimeLimit
+from effsearch.search.placement.time_limit import TimeLimit, check_minutes
 from effsearch.space.arms import (
     ARM_NAMES,
     BASE_NAME,
@@ -67,8 +67,7 @@ class AblationSettings:
             raise UsageError(f"--seeds must be at least 1, got {self.num_seeds}")
         if not 1 <= self.longer <= 1000:
             raise UsageError(f"--longer must be from 1 to 1000, got {self.longer}")
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        check_minutes(self.minutes)
 
     @property
     def relative_cost(self) -> float:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from effsearch.search.failures import FailureStreak, describe_last
 from effsearch.search.finalists import choose_finalists, keep_confirmed, owed_trainings
 from effsearch.search.ladder import next_promotion
 from effsearch.search.placement.executor import Executor, drive
@@ -24,8 +25,6 @@ from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Evaluation, EvaluationKind, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
-
-MAX_FAILURES_IN_A_ROW = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +125,7 @@ class _Search:
         self.trained = Trained(problem, settings, proposer)
         self.stopped_by: StopReason = "trials"
         self.num_handed_out = 0
-        self.num_failures_in_a_row = 0
+        self.failure_streak = FailureStreak(describe_last)
         self.anchor_jobs: list[Job] = []
         self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
         self.finalists: list[str] = []
@@ -229,11 +228,7 @@ class _Search:
 
     def take_trial(self, evaluation: Evaluation) -> None:
         self.take(evaluation, "trials")
-        self.num_failures_in_a_row = self.num_failures_in_a_row + 1 if evaluation.failure else 0
-        if self.num_failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-            raise RunError(
-                f"{MAX_FAILURES_IN_A_ROW} trainings in a row failed; the last: {evaluation.failure}"
-            )
+        self.failure_streak.take(evaluation)
 
     def take(self, evaluation: Evaluation, phase: Phase) -> None:
         self.record(evaluation)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from effsearch.search.placement.time_limit import check_minutes
 from effsearch.search.ranking import RewardExponents
 from effsearch.space.anchors import Anchor
 from effsearch.space.budget import Budget
@@ -44,8 +45,7 @@ class SearchSettings:
             raise UsageError("a search needs an end: give --trials or --minutes")
         if self.num_trials is not None and self.num_trials < 1:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        check_minutes(self.minutes)
         if self.num_finalists < 1 or self.num_seeds < 1:
             raise UsageError("--finalists and --seeds must be at least 1")
         if self.reduction < 2:

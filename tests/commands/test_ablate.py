@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ import pytest
 from effsearch.commands.ablating.inputs import parse_arms, parse_factors, read_coefficients
 from effsearch.commands.ablating.plan import default_base_resolution
 from effsearch.commands.ablating.report import is_bent
-from effsearch.results.run_files import LEDGER_FILE
 from effsearch.search.ablation import AblationSettings
-from effsearch.search.placement.executor import Executor, SerialExecutor
+from effsearch.search.placement.executor import SerialExecutor
 from effsearch.space.arms import base_arm
 from effsearch.space.coefficients import PAPER_COEFFICIENTS
 from effsearch.space.cost import count_cost
@@ -25,6 +23,7 @@ from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, Stem
 from effsearch.space.text import from_json, to_json
 
 from ..conftest import Done, Effsearch, refuses
+from .conftest import ledger_of, train_by
 
 Ablate = Callable[..., Done]
 
@@ -70,16 +69,8 @@ def by_formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             num_images_seen=64,
         )
 
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    train_by(monkeypatch, evaluate)
     return trained
-
-
-def ledger_of(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / LEDGER_FILE).read_text().splitlines()]
 
 
 def test_two_arms_are_trained_for_real_and_drawn(ablate: Ablate, effsearch: Effsearch) -> None:
@@ -349,19 +340,16 @@ def test_minutes_count_over_all_calls(
     assert len(by_formula) == 2
 
 
+def fails_above_16_px(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+    if fidelity.resolution > 16:
+        raise TrainingFailed("out of memory")
+    return ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
+
+
 def test_failed_trainings_are_counted_and_the_arm_stays_without_a_mean(
     ablate: Ablate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
-        if fidelity.resolution > 16:
-            raise TrainingFailed("out of memory")
-        return ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
-
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    train_by(monkeypatch, fails_above_16_px)
     ended = ablate("--arms", "depth,resolution", "--seeds", "2")
     assert "resolution x4, seed 1, failed: out of memory" in ended.err
     assert "6 of 6 trainings, 2 of them failed" in ended.out
@@ -371,16 +359,7 @@ def test_failed_trainings_are_counted_and_the_arm_stays_without_a_mean(
 def test_trainings_that_arms_share_fail_once(ablate: Ablate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The paper's arm is the compound one where no other triple is given."""
 
-    def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
-        if fidelity.resolution > 16:
-            raise TrainingFailed("out of memory")
-        return ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
-
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    train_by(monkeypatch, fails_above_16_px)
     ended = ablate("--arms", "compound,paper", "--seeds", "2")
     assert "4 of 4 trainings, 2 of them failed" in ended.out
 
@@ -391,12 +370,8 @@ def test_a_fault_that_passes_is_mended_by_the_same_command(
     def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         raise TrainingFailed("the disk is full")
 
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
     with monkeypatch.context() as patched:
-        patched.setattr("effsearch.commands.proxy.local_executor", local_executor)
+        train_by(patched, evaluate)
         refuses(ablate(), 1, "10 trainings in a row failed", "the disk is full")
     assert len(ledger_of(Path("run"))) == 10
     report = ablate("--json").json

@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from effsearch.search.coefficients.candidates import Candidate, CandidateList, L
 from effsearch.search.coefficients.check import Checked
 from effsearch.search.coefficients.search import CoefficientResult
 from effsearch.search.coefficients.verdict import judge
-from effsearch.search.placement.executor import Executor, SerialExecutor
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Fidelity, ProxyResult, TrainingFailed
@@ -27,6 +25,7 @@ from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, Stem
 from effsearch.space.text import to_json
 
 from ..conftest import Effsearch, refuses
+from .conftest import train_by
 
 BASE = ModelSpec(
     stem=StemSpec(out_channels=16, stride=1),
@@ -52,15 +51,7 @@ def by_formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         value = 0.3 + num_blocks / 100 + seed % 7 / 10_000
         return ProxyResult(val_accuracy=value, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
 
-    return use(monkeypatch, evaluate, trained)
-
-
-def use(monkeypatch: pytest.MonkeyPatch, evaluate: Any, trained: list[str]) -> list[str]:
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    train_by(monkeypatch, evaluate)
     return trained
 
 
@@ -163,7 +154,7 @@ def test_failures_that_share_a_reason_stop_the_search(
     def evaluate(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         raise TrainingFailed("out of memory")
 
-    use(monkeypatch, evaluate, [])
+    train_by(monkeypatch, evaluate)
     ended = scale(effsearch, "--trials", "40", "--grid-step", "0.05")
     refuses(ended, 1, "10 trainings in a row failed, all with: out of memory")
 

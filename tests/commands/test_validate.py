@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from effsearch.proxy_train.data.datasets import load_images
 from effsearch.results.certificate import read_certificate
 from effsearch.results.evaluations import settings_hash, to_entry
 from effsearch.results.run_dir import create_or_resume
-from effsearch.results.run_files import LEDGER_FILE, is_run
+from effsearch.results.run_files import is_run
 from effsearch.results.run_lock import acquire_lock
-from effsearch.search.placement.executor import Executor, SerialExecutor
+from effsearch.search.placement.executor import SerialExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, derive_seed
@@ -25,6 +24,7 @@ from effsearch.space.space_text import space_from_yaml
 from effsearch.space.spec import ModelSpec
 
 from ..conftest import Effsearch, refuses
+from .conftest import ledger_of, train_by
 
 WIDTHS = [8 * (index + 1) for index in range(10)]
 SPACE = space_from_yaml(
@@ -109,16 +109,8 @@ def by_formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         trained.append(f"{spec.stages[0].out_channels} for {fidelity.num_epochs}")
         return accuracy(0.5 + spec.stages[0].out_channels / 1000)
 
-    @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
-        yield SerialExecutor(evaluate)
-
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    train_by(monkeypatch, evaluate)
     return trained
-
-
-def ledger_of(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / LEDGER_FILE).read_text().splitlines()]
 
 
 def test_a_run_is_trained_longer_for_real_and_certified(effsearch: Effsearch, make_run: MakeRun) -> None:

@@ -16,7 +16,7 @@ from effsearch.search.ablation import (
     mean_interval,
 )
 from effsearch.search.placement.executor import Evaluator, SerialExecutor
-from effsearch.space.arms import Arm, base_arm, make_arm
+from effsearch.space.arms import Arm, ArmName, base_arm, make_arm
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed
@@ -37,8 +37,8 @@ def count(spec: ModelSpec) -> int:
 def arms() -> tuple[Arm, ...]:
     """The base, and three ways of growing it, at its own size."""
     base = load_preset("mobilenet-v2")
-    names = ("depth", "width", "resolution")
-    return base_arm(base, count), *(make_arm(base, name, factor=2, count=count) for name in names)  # type: ignore[arg-type]
+    names: tuple[ArmName, ...] = ("depth", "width", "resolution")
+    return base_arm(base, count), *(make_arm(base, name, factor=2, count=count) for name in names)
 
 
 def name_of(spec: ModelSpec, fidelity: Fidelity) -> str:

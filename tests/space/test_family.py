@@ -10,6 +10,7 @@ from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import SpecError
 from effsearch.space.family import (
+    FamilyMember,
     dwr_family,
     dwr_ray,
     official_family,
@@ -28,7 +29,7 @@ B0_MULTIPLY_ADDS = 385_814_752
 POWERS = [2.0**power * B0_MULTIPLY_ADDS for power in range(1, 8)]
 
 
-def ratios(family: list) -> list[float]:  # type: ignore[type-arg]  # of FamilyMember
+def ratios(family: list[FamilyMember]) -> list[float]:
     return [member.cost.multiply_adds / B0_MULTIPLY_ADDS for member in family]
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from effsearch.commands import proxy
 from effsearch.commands.ablating.inputs import read_coefficients
-from effsearch.commands.inputs import Base, read_base
+from effsearch.commands.inputs import Base, data_of_base, read_base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_source
 from effsearch.proxy_train.data.listing import Source
 from effsearch.proxy_train.data.sources import open_source
-from effsearch.results.run_files import read_settings
 from effsearch.search.ablation import AblationSettings
 from effsearch.search.fidelity import LADDER, LEAST_RESOLUTION, FidelityChoice, make_fidelity
 from effsearch.space.arms import Arm, base_arm, make_arm
@@ -83,7 +82,7 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
     base = read_base(options.base, runs_root=options.runs_root)
     coefficients = read_coefficients(options.coefficients)
     num_workers = proxy.default_num_workers(options.num_workers)
-    data = options.proxy.data or _data_of(base)
+    data = options.proxy.data or data_of_base(base)
     source = open_source(data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
     stored_size = proxy.stored_setting(options.run, "image_resolution")
     images = _load(source, stored_size, options.proxy.seed, watcher)
@@ -213,13 +212,6 @@ def run_settings(plan: AblationPlan) -> dict[str, Any]:
         "training": proxy.train_settings_record(),
         "num_workers": plan.num_workers,
     }
-
-
-def _data_of(base: Base) -> str:
-    """Give the data of the base's run, else the embedded ones."""
-    if base.run is None:
-        return "synthetic"
-    return str(read_settings(base.run).settings.get("data", "synthetic"))
 
 
 def _load(source: Source, resolution: int | None, seed: int, watcher: Watcher) -> ImageData:

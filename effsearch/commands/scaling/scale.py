@@ -13,6 +13,7 @@ from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import write_text_atomic
 from effsearch.results.certificate import words_of_run
 from effsearch.results.json_files import write_json
+from effsearch.results.run_files import FAMILY_RECORD
 from effsearch.space.budget import parse_budgets, short_count
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients, parse_coefficients
 from effsearch.space.cost import count_cost
@@ -78,7 +79,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
         "notes": notes + _notes(members, options),
         **searched,
     }
-    write_json(out / "family.json", report)
+    write_json(out / FAMILY_RECORD, report)
     return report
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from effsearch.commands import proxy
 from effsearch.commands.baseline.studies import JOURNAL_FILE
-from effsearch.commands.inputs import Base
+from effsearch.commands.inputs import Base, data_of_base
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.scaling.coefficient_report import coefficient_report
@@ -50,7 +50,7 @@ def search_for_base(
     assert options.search is not None, "a search has its settings"
     assert options.proxy is not None, "and its proxy"
     settings = options.search
-    proxy_options = _with_data_of(options.proxy, base)
+    proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
     images = proxy.load_proxy_images(proxy_options, watcher)
     num_workers = proxy.default_num_workers(options.num_workers)
     stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
@@ -189,14 +189,6 @@ def _say_listed(listed: CandidateList, fidelity: Fidelity, rules: BuildRules, wa
         watcher.say(
             f"left out, as their rays miss that cost: {len(listed.left_out)}: {', '.join(some)}{more}"
         )
-
-
-def _with_data_of(options: ProxyOptions, base: Base) -> ProxyOptions:
-    """Give the proxy's options with the data of the base's run where the user names none."""
-    if options.data:
-        return options
-    data = "synthetic" if base.run is None else read_settings(base.run).settings.get("data", "synthetic")
-    return dataclasses.replace(options, data=data)
 
 
 def _fidelity_of_base(base: Base, options: ProxyOptions, resolution: int) -> Fidelity | None:

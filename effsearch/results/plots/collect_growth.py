@@ -5,9 +5,8 @@ from pathlib import Path
 from effsearch.results.json_files import read_json
 from effsearch.results.plots.growth import Growth
 from effsearch.results.plots.rows import int_of, number_of
+from effsearch.results.run_files import FAMILY_RECORD
 from effsearch.space.errors import RunError
-
-FAMILY_RECORD = "family.json"
 
 
 def collect_growth(folder: Path) -> Growth:

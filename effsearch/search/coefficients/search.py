@@ -14,12 +14,12 @@ from effsearch.search.coefficients.jobs import CHECK_FACTOR, candidate_job, long
 from effsearch.search.coefficients.race import Race, count_owed
 from effsearch.search.coefficients.settings import NUM_FINALISTS, CoefficientSettings
 from effsearch.search.coefficients.verdict import Verdict, judge
+from effsearch.search.failures import FailureStreak
 from effsearch.search.placement.executor import Executor, drive
 from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Evaluation, Job
 
-MAX_FAILURES_IN_A_ROW = 10
 MOST_FOR_CHECK = 0.3  # share of the time set aside for longer trainings, at the most
 
 
@@ -101,7 +101,7 @@ class _Search:
         self.index_of = {(one.network, one.fidelity): index for index, one in enumerate(self.candidates)}
         self.longer: dict[int, dict[int, Evaluation]] = {}  # by candidate and replicate
         self.evaluations: list[Evaluation] = []
-        self.failures_in_a_row: list[str] = []
+        self.failure_streak = FailureStreak(_words_of_failures)
         self.is_first_round = True
 
     def remember(self, evaluation: Evaluation) -> None:
@@ -121,9 +121,7 @@ class _Search:
         self.record(evaluation)
         self.remember(evaluation)
         self.notify(evaluation, len(self.evaluations))
-        self.failures_in_a_row = [*self.failures_in_a_row, evaluation.failure] if evaluation.failure else []
-        if len(self.failures_in_a_row) >= MAX_FAILURES_IN_A_ROW:
-            raise RunError(_words_of_failures(self.failures_in_a_row))
+        self.failure_streak.take(evaluation)
 
     # The race
 

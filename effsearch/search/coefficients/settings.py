@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from effsearch.search.placement.time_limit import check_minutes
 from effsearch.space.errors import UsageError
 
 FACTOR = 2.0  # candidates cost so many times the base
@@ -30,8 +31,7 @@ class CoefficientSettings:
     def __post_init__(self) -> None:
         if self.num_trials is not None and self.num_trials < 1:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        check_minutes(self.minutes)
         if not 1 <= self.num_seeds <= MAX_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MAX_SEEDS}, got {self.num_seeds}")
         if not LEAST_STEP <= self.grid_step <= MOST_STEP:

@@ -3,15 +3,27 @@
 import statistics
 from collections.abc import Callable, Iterable
 
+from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
 
 MOST_FOR_CONFIRMATION = 0.4  # share of the time set aside for fresh seeds, at the most
+MOST_MINUTES = 1e6
 CAUTION = 1.1  # trainings of the best networks tend to take longer than the mean
 
 
 def relative_cost(fidelity: Fidelity) -> float:
     """Give what a training costs beside others of the same widths and strides: images seen times pixels."""
     return fidelity.num_images * fidelity.num_epochs * float(fidelity.resolution) ** 2
+
+
+def check_minutes(minutes: float | None) -> None:
+    """Refuse a time that no search can keep to; None is no bound.
+
+    Raises:
+        UsageError: It is not above zero, or years long.
+    """
+    if minutes is not None and not 0 < minutes < MOST_MINUTES:
+        raise UsageError(f"--minutes must be above 0, got {minutes:g}")
 
 
 class TimeLimit:

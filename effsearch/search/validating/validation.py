@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from effsearch.search.placement.executor import Executor, drive
-from effsearch.search.placement.time_limit import TimeLimit
+from effsearch.search.placement.time_limit import TimeLimit, check_minutes
 from effsearch.search.validating.correlation import (
     Correlation,
     FloatArray,
@@ -50,8 +50,7 @@ class ValidationSettings:
             raise UsageError(f"--factor must be at least 2, got {self.factor}")
         if self.num_networks < LEAST_NETWORKS:
             raise UsageError(f"--networks must be at least {LEAST_NETWORKS}, got {self.num_networks}")
-        if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise UsageError(f"--minutes must be above 0, got {self.minutes:g}")
+        check_minutes(self.minutes)
         if self.stop_at is not None and not -1 < self.stop_at < 1:
             raise UsageError(f"--stop-at is a correlation, between -1 and 1, got {self.stop_at:g}")
         if self.stop_at is not None and self.num_networks <= LEAST_TO_STOP:
