@@ -1,6 +1,6 @@
-"""What do all networks of a space weigh, when they share their weights?
+"""What do all networks of a space, or some that are alike, weigh when they share their weights?
 
-A supernet holds one tensor for each shared weight. A network of the space runs on views of them, so training it
+A supernet holds one tensor for each shared weight. Each of its networks runs on views of them, so training it
 trains its share of all others. `inherit` gives a network that stands by itself, with copies.
 """
 
@@ -13,29 +13,22 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from effsearch.proxy_train.build import Block, Network, build_on_meta
-from effsearch.space.search_space import SearchSpace
-from effsearch.space.sharing import SharedLayer, Sharing, compact, shared_layers, shared_shapes, weight_shape
+from effsearch.space.sharing import SharedLayer, SharedShapes, compact, shared_layers, weight_shape
 from effsearch.space.spec import ModelSpec
 
 
 class Supernet:
-    """The shared weights of a space, on the CPU, in channels-last memory.
+    """The shared weights of some networks, on the CPU, in channels-last memory.
 
     Args:
-        space: Space at the target.
-        sharing: Which options share a tensor.
-        width: Of the proxy.
-        num_classes: Of the data.
+        shapes: Of all shared tensors.
         seed: Of the first weights; each tensor's follow from it and the tensor's name alone.
     """
 
-    def __init__(
-        self, space: SearchSpace, *, sharing: Sharing, width: float, num_classes: int, seed: int
-    ) -> None:
-        self.sharing = sharing
+    def __init__(self, shapes: SharedShapes, *, seed: int) -> None:
+        self.sharing = shapes.sharing
         self.weights: dict[str, nn.Parameter] = {}
         self._blocks: dict[tuple[SharedLayer, ...], Block] = {}
-        shapes = shared_shapes(space, sharing, width=width, num_classes=num_classes)
         for name, shape in shapes.weights.items():
             self._add_weight(name, shape, seed)
         for name, num_channels in shapes.norms.items():

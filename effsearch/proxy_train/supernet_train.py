@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from effsearch.space.errors import RunError
 from effsearch.space.outcome import TrainingFailed, derive_seed
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.search_space import SearchSpace
+from effsearch.space.sharing import shared_shapes
 from effsearch.space.spec import ModelSpec
 from effsearch.space.supernet_work import RoundResult, SupernetPlan, TrainRound
 
@@ -66,46 +67,99 @@ def train_round(
     """
     plan = task.plan
     started = time.process_time()
-    supernet = Supernet(
-        space,
-        sharing=plan.sharing,
-        width=plan.fidelity.width,
-        num_classes=images.num_classes,
-        seed=plan.seed,
-    )
-    optimizer = _make_optimizer(supernet, settings)
+    supernet = _fresh_supernet(space, plan, num_classes=images.num_classes)
+    optimizer = make_supernet_optimizer(supernet, settings)
     if task.inputs:
         _load_mean(supernet, optimizer, task.inputs)
     generator = torch.Generator().manual_seed(
         derive_seed(plan.seed, f"supernet/{task.round_index}", task.replica)
     )
-    batches = _batches(images, plan, settings, generator)
-    normalisation = normalisation_of(images)
     steps = plan.steps_of(task.round_index)
+
+    def draw_path() -> ModelSpec:
+        path = task.paths[int(torch.randint(len(task.paths), (1,), generator=generator))]
+        return path_spec(space, path, plan, num_classes=images.num_classes)
+
+    train_loss = train_steps(
+        supernet,
+        optimizer,
+        images,
+        draw_path=draw_path,
+        steps=steps,
+        num_steps=plan.num_steps,
+        num_images=plan.fidelity.num_images,
+        settings=settings,
+        generator=generator,
+    )
+    _save(supernet, optimizer, task.output)
+    return RoundResult(
+        train_loss=train_loss,
+        num_images_seen=len(steps) * settings.batch_size,
+        core_seconds=time.process_time() - started,
+    )
+
+
+def train_steps(
+    supernet: Supernet,
+    optimizer: torch.optim.SGD,
+    images: ImageData,
+    *,
+    draw_path: Callable[[], ModelSpec],
+    steps: range,
+    num_steps: int,
+    num_images: int,
+    settings: SupernetSettings,
+    generator: torch.Generator,
+) -> float:
+    """Train a supernet in place, each step one network at its own resolution, and give the mean loss in nats.
+
+    Args:
+        supernet: What is trained.
+        optimizer: Of its weights, `make_supernet_optimizer`'s.
+        images: Of which the training images are used.
+        draw_path: Gives the network of the next step.
+        steps: That are taken.
+        num_steps: Of the whole training, over which the learning rate goes up and down.
+        num_images: How many of the training images are used, at most; always the same ones.
+        settings: How to train.
+        generator: Of the images' order and augmentation.
+
+    Raises:
+        TrainingFailed: The loss was not finite.
+    """
+    batches = _batches(images, num_images, settings, generator)
+    normalisation = normalisation_of(images)
     sum_losses = 0.0
     for step in steps:
         rate = settings.learning_rate * settings.batch_size / REFERENCE_BATCH
         for group in optimizer.param_groups:
-            group["lr"] = rate * _rate_share((step + 0.5) / plan.num_steps, settings.warmup_share)
-        path = task.paths[int(torch.randint(len(task.paths), (1,), generator=generator))]
+            group["lr"] = rate * _rate_share((step + 0.5) / num_steps, settings.warmup_share)
+        spec = draw_path()
         pixels, labels = load_batch(images.train, next(batches))
         inputs = augment(
             pixels,
             settings=settings.augment,
             normalisation=normalisation,
-            resolution=plan.fidelity.resolution,
+            resolution=spec.resolution,
             generator=generator,
         )
-        spec = path_spec(space, path, plan, num_classes=images.num_classes)
         loss = _take_step(supernet, spec, inputs, labels, optimizer, settings)
         if not math.isfinite(loss):
-            raise TrainingFailed(f"the supernet's loss became {loss} in step {step + 1} of {plan.num_steps}")
+            raise TrainingFailed(f"the supernet's loss became {loss} in step {step + 1} of {num_steps}")
         sum_losses += loss
-    _save(supernet, optimizer, task.output)
-    return RoundResult(
-        train_loss=sum_losses / max(1, len(steps)),
-        num_images_seen=len(steps) * settings.batch_size,
-        core_seconds=time.process_time() - started,
+    return sum_losses / max(1, len(steps))
+
+
+def make_supernet_optimizer(supernet: Supernet, settings: SupernetSettings) -> torch.optim.SGD:
+    """Give the optimizer of a supernet; vectors (norms and biases) do not decay."""
+    weights = list(supernet.weights.values())
+    groups = [
+        {"params": [w for w in weights if w.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    # Not fused: torch's fused step cannot leave out the tensors that a path does not touch.
+    return torch.optim.SGD(
+        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, foreach=True
     )
 
 
@@ -117,9 +171,7 @@ def load_supernet(
     Raises:
         RunError: A file cannot be read, or is of another space.
     """
-    supernet = Supernet(
-        space, sharing=plan.sharing, width=plan.fidelity.width, num_classes=num_classes, seed=plan.seed
-    )
+    supernet = _fresh_supernet(space, plan, num_classes=num_classes)
     _load_mean(supernet, None, weights)
     return supernet
 
@@ -135,6 +187,11 @@ def path_spec(
     spec = proxy_spec(spec, plan.fidelity, num_classes=num_classes)
     head = dataclasses.replace(spec.head, dropout_rate=0.0)
     return dataclasses.replace(spec, head=head, drop_path_rate=0.0)
+
+
+def _fresh_supernet(space: SearchSpace, plan: SupernetPlan, *, num_classes: int) -> Supernet:
+    shapes = shared_shapes(space, plan.sharing, width=plan.fidelity.width, num_classes=num_classes)
+    return Supernet(shapes, seed=plan.seed)
 
 
 def _take_step(
@@ -163,22 +220,10 @@ def _rate_share(way: float, warmup_share: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (way - warmup_share) / (1 - warmup_share))
 
 
-def _make_optimizer(supernet: Supernet, settings: SupernetSettings) -> torch.optim.SGD:
-    weights = list(supernet.weights.values())
-    groups = [
-        {"params": [w for w in weights if w.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
-    ]
-    # Not fused: torch's fused step cannot leave out the tensors that a path does not touch.
-    return torch.optim.SGD(
-        groups, lr=0.0, momentum=settings.momentum, nesterov=settings.momentum > 0, foreach=True
-    )
-
-
 def _batches(
-    images: ImageData, plan: SupernetPlan, settings: SupernetSettings, generator: torch.Generator
+    images: ImageData, num_images: int, settings: SupernetSettings, generator: torch.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    rows = choose_rows(images.train.labels, plan.fidelity.num_images)
+    rows = choose_rows(images.train.labels, num_images)
     size = min(settings.batch_size, len(rows))
     while True:
         order = rows[torch.randperm(len(rows), generator=generator).numpy()]

@@ -1,4 +1,4 @@
-"""Which weights do the networks of a space share in one supernet?
+"""Which weights do networks share in one supernet: all those of a space, or some that are given?
 
 Every layer of a network reads a tensor of the supernet, cut to its own shape: the first channels, the middle of the
 kernel. With `sliced` sharing all options of one kind at one place share their convolutions, and each option has norms
@@ -35,8 +35,9 @@ class SharedLayer:
 
 @dataclass(frozen=True, slots=True)
 class SharedShapes:
-    """The smallest tensors that all networks of a space can be cut from, by name."""
+    """The smallest tensors that all networks of a supernet can be cut from, by name."""
 
+    sharing: Sharing  # that names them
     weights: dict[
         str, tuple[int, ...]
     ]  # (out, in / groups, kernel, kernel) of convolutions, (out, in) of linear layers
@@ -71,12 +72,24 @@ def shared_layers(spec: ModelSpec, sharing: Sharing) -> Iterator[SharedLayer]:
     """Yield the layers of a network with the names of their shared tensors; `spec` should be compact."""
     for layer in layers(spec):
         if not layer.scope.startswith("stages."):
-            name = f"{layer.scope}/{layer.name}"
-            yield SharedLayer(layer, name, name)
+            yield _shared(layer, None, sharing)
             continue
         _, stage_index, block_index = layer.scope.split(".")
-        block = spec.stages[int(stage_index)].blocks[int(block_index)]
-        yield SharedLayer(layer, _name(layer, block, sharing), _name(layer, block, "separate"))
+        yield _shared(layer, spec.stages[int(stage_index)].blocks[int(block_index)], sharing)
+
+
+def shapes_of_specs(specs: Iterable[ModelSpec], sharing: Sharing) -> SharedShapes:
+    """Give the shapes of all shared tensors of some networks, such as a base grown in different ways.
+
+    Args:
+        specs: Networks as they are trained, with one number of classes.
+        sharing: Which options share.
+    """
+    shapes = SharedShapes(sharing, {}, {})
+    for spec in specs:
+        for shared in shared_layers(compact(spec), sharing):
+            _make_room(shapes, shared)
+    return shapes
 
 
 def shared_shapes(space: SearchSpace, sharing: Sharing, *, width: float, num_classes: int) -> SharedShapes:
@@ -88,19 +101,11 @@ def shared_shapes(space: SearchSpace, sharing: Sharing, *, width: float, num_cla
         width: Of the proxy.
         num_classes: Of the data.
     """
-    shapes = SharedShapes({}, {})
+    shapes = SharedShapes(sharing, {}, {})
 
     def add(found: Iterable[Layer], block: BlockSpec | None = None) -> None:
         for layer in found:
-            if layer.kind not in ("conv", "linear"):
-                continue
-            name = norm_name = f"{layer.scope}/{layer.name}"
-            if block is not None:
-                name, norm_name = _name(layer, block, sharing), _name(layer, block, "separate")
-            shape = weight_shape(layer)
-            shapes.weights[name] = tuple(map(max, shapes.weights.get(name, shape), shape))
-            if layer.has_norm:
-                shapes.norms[norm_name] = max(shapes.norms.get(norm_name, 0), layer.out_channels)
+            _make_room(shapes, _shared(layer, block, sharing))
 
     for stem in space.stem.values:
         at_width = dataclasses.replace(stem, out_channels=_scaled(stem.out_channels, width))
@@ -148,6 +153,25 @@ def weight_shape(layer: Layer) -> tuple[int, ...]:
         layer.kernel_size,
         layer.kernel_size,
     )
+
+
+def _make_room(shapes: SharedShapes, shared: SharedLayer) -> None:
+    """Let the tensors of a layer be cut from the shapes, in place."""
+    layer = shared.layer
+    if layer.kind not in ("conv", "linear"):
+        return
+    shape = weight_shape(layer)
+    shapes.weights[shared.name] = tuple(map(max, shapes.weights.get(shared.name, shape), shape))
+    if layer.has_norm:
+        shapes.norms[shared.norm_name] = max(shapes.norms.get(shared.norm_name, 0), layer.out_channels)
+
+
+def _shared(layer: Layer, block: BlockSpec | None, sharing: Sharing) -> SharedLayer:
+    """Name the tensors of a layer of a block; without one, of stem or head."""
+    if block is None:
+        name = f"{layer.scope}/{layer.name}"
+        return SharedLayer(layer, name, name)
+    return SharedLayer(layer, _name(layer, block, sharing), _name(layer, block, "separate"))
 
 
 def _name(layer: Layer, block: BlockSpec, sharing: Sharing) -> str:

@@ -15,6 +15,7 @@ from effsearch.proxy_train.supernet import Supernet
 from effsearch.proxy_train.supernet_train import SupernetSettings, path_spec
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Fidelity, TrainingFailed
+from effsearch.space.sharing import shared_shapes
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import RoundResult, ScoreBatch, SupernetPlan, TrainRound
 
@@ -131,7 +132,7 @@ def test_missing_weights_and_missing_images_are_one_line(worker, tmp_path):
 
 
 def make_network(images):
-    supernet = Supernet(SPACE, sharing="sliced", width=1.0, num_classes=images.num_classes, seed=0)
+    supernet = Supernet(shared_shapes(SPACE, "sliced", width=1.0, num_classes=images.num_classes), seed=0)
     return supernet, path_spec(SPACE, POINTS[0], PLAN, num_classes=images.num_classes)
 
 

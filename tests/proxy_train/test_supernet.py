@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from effsearch.proxy_train.supernet import Supernet
 from effsearch.space.canonical import network_hash
+from effsearch.space.scaling import BuildRules, Multipliers, scale_model
 from effsearch.space.screening import sample_points
-from effsearch.space.sharing import compact, shared_layers
+from effsearch.space.sharing import compact, shapes_of_specs, shared_layers, shared_shapes
 from effsearch.space.space_text import space_from_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,7 +33,7 @@ IMAGES = torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
 def make_supernet(sharing="sliced", *, seed=0, space=SPACE):
-    return Supernet(space, sharing=sharing, width=1.0, num_classes=4, seed=seed)
+    return Supernet(shared_shapes(space, sharing, width=1.0, num_classes=4), seed=seed)
 
 
 def draw_specs(num_specs, *, seed=0):
@@ -46,6 +49,28 @@ def test_a_path_gives_what_its_own_network_gives_in_training(sharing):
             inherited = supernet.inherit(spec).train()(IMAGES)
             torch.testing.assert_close(supernet(spec, IMAGES), inherited)
         assert inherited.shape == (6, 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_networks_grown_from_one_base_share_one_supernet_each_at_its_own_size(seed, random_spec):
+    """Bases anywhere in the schema; in double precision, since norms of few values enlarge rounding errors."""
+    rng = np.random.default_rng(seed)
+    base = dataclasses.replace(random_spec(rng), drop_path_rate=0.0)
+    base = dataclasses.replace(base, head=dataclasses.replace(base.head, dropout_rate=0.0))
+    grown = [
+        scale_model(base, Multipliers(depth=depth, width=width, resolution=size), BuildRules(divisor=1))
+        for depth, width, size in rng.uniform((0.5, 0.7, 1), (2.5, 2.2, 2), (5, 3))
+    ]
+    supernet = Supernet(shapes_of_specs(grown, "sliced"), seed=seed)
+    networks = [supernet.inherit(spec).double().train() for spec in grown]
+    for weight in supernet.weights.values():
+        weight.data = weight.data.double()
+    for spec, network in zip(grown, networks, strict=True):
+        images = torch.from_numpy(rng.standard_normal((8, 3, spec.resolution, spec.resolution)))
+        with torch.no_grad():
+            own = network(images)
+            torch.testing.assert_close(supernet(spec, images), own)
+        assert own.shape == (8, spec.num_classes)
 
 
 def test_equal_networks_give_equal_scores_wherever_their_identities_stand():

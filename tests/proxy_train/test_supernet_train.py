@@ -12,12 +12,14 @@ from effsearch.proxy_train.supernet_train import (
     MOMENTUM_PREFIX,
     SupernetSettings,
     load_supernet,
+    make_supernet_optimizer,
     path_spec,
     train_round,
+    train_steps,
 )
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Fidelity, TrainingFailed
-from effsearch.space.sharing import compact, shared_layers
+from effsearch.space.sharing import compact, shapes_of_specs, shared_layers, shared_shapes
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import SupernetPlan, TrainRound
 
@@ -89,7 +91,11 @@ def same_tensors(first, second):
 
 
 def first_weights():
-    return Supernet(SPACE, sharing="sliced", width=1.0, num_classes=3, seed=0).weights
+    return make_supernet().weights
+
+
+def make_supernet():
+    return Supernet(shared_shapes(SPACE, "sliced", width=1.0, num_classes=3), seed=0)
 
 
 def test_one_round_is_the_same_to_the_bit(tmp_path):
@@ -169,6 +175,31 @@ def test_training_lowers_the_loss(tmp_path):
     first = train(tmp_path / "0", plan=plan, settings=settings)
     second = train(tmp_path / "1", plan=plan, settings=settings, round_index=1, inputs=[tmp_path / "0"])
     assert second.train_loss < first.train_loss - 0.1
+
+
+def test_each_path_trains_at_its_own_size():
+    sizes = []
+
+    class Watched(Supernet):
+        def __call__(self, spec, images):
+            sizes.append((spec.resolution, tuple(images.shape)))
+            return super().__call__(spec, images)
+
+    spec = path_spec(SPACE, PATHS[0], PLAN, num_classes=3)
+    paths = iter([dataclasses.replace(spec, resolution=resolution) for resolution in (8, 12, 5)])
+    supernet = Watched(shapes_of_specs([spec], "sliced"), seed=0)
+    train_steps(
+        supernet,
+        make_supernet_optimizer(supernet, SETTINGS),
+        IMAGES,
+        draw_path=lambda: next(paths),
+        steps=range(3),
+        num_steps=3,
+        num_images=96,
+        settings=SETTINGS,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert sizes == [(size, (16, 3, size, size)) for size in (8, 12, 5)]
 
 
 def test_paths_train_without_dropout_at_the_plans_size():

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 from math import prod
 
@@ -9,12 +10,14 @@ from effsearch.space.canonical import network_hash
 from effsearch.space.layers import layers
 from effsearch.space.outcome import Fidelity
 from effsearch.space.proxy import proxy_spec
+from effsearch.space.scaling import BuildRules, Multipliers, scale_model
 from effsearch.space.screening import sample_points
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.sharing import (
     SharedShapes,
     Sharing,
     compact,
+    shapes_of_specs,
     shared_layers,
     shared_shapes,
     weight_shape,
@@ -165,3 +168,44 @@ def test_a_space_of_one_network_needs_that_networks_weights_and_no_more() -> Non
     own = sum(prod(weight_shape(layer)) for layer in layers(spec) if layer.kind in ("conv", "linear"))
     shapes = shared_shapes(space, "separate", width=1.0, num_classes=7)
     assert sum(prod(shape) for shape in shapes.weights.values()) == own
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+@pytest.mark.parametrize("seed", range(15))
+def test_networks_grown_from_one_base_share_the_largest_of_their_own_shapes(
+    seed: int, sharing: Sharing, draw_spec: Callable[[int], ModelSpec]
+) -> None:
+    rng = np.random.default_rng(seed)
+    grown = [
+        scale_model(
+            draw_spec(seed), Multipliers(depth=depth, width=width, resolution=size), BuildRules(divisor=1)
+        )
+        for depth, width, size in rng.uniform((0.3, 0.5, 1), (2.5, 2, 2), (6, 3))
+    ]
+    found = [
+        shared
+        for spec in grown
+        for shared in shared_layers(compact(spec), sharing)
+        if shared.layer.kind in ("conv", "linear")
+    ]
+    shapes = shapes_of_specs(grown, sharing)
+    assert shapes.weights.keys() == {shared.name for shared in found}
+    for name, whole in shapes.weights.items():
+        own = [weight_shape(shared.layer) for shared in found if shared.name == name]
+        assert whole == tuple(np.max(own, axis=0))
+    with_norm = [shared for shared in found if shared.layer.has_norm]
+    assert shapes.norms.keys() == {shared.norm_name for shared in with_norm}
+    for name, num_channels in shapes.norms.items():
+        assert num_channels == max(
+            shared.layer.out_channels for shared in with_norm if shared.norm_name == name
+        )
+    assert shapes_of_specs(grown[::-1], sharing) == shapes
+
+
+@pytest.mark.parametrize("sharing", SHARINGS)
+def test_one_network_by_itself_shares_what_a_space_of_it_alone_does(sharing: Sharing) -> None:
+    space = space_from_yaml(
+        "schema_version: 1\nname: one\nstages: [{stride: 2, channels: 16, repeats: 3, se_ratio: 0.25}]\n"
+    )
+    spec = space.spec_at((), resolution=32, num_classes=7)
+    assert shapes_of_specs([spec], sharing) == shared_shapes(space, sharing, width=1.0, num_classes=7)
