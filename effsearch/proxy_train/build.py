@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from effsearch.proxy_train.kernels.switch import runner_for
 from effsearch.space.layer import Layer
 from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
@@ -111,22 +112,32 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give what the block makes of its input (batch, in_channels, size, size)."""
+        if self.training and (run := runner_for(self, x)):
+            return run(self, x)
         shortcut, gate = x, None
         for layer in self.layers:
             if layer.branch == "shortcut":
-                shortcut = self._apply_layer(layer, shortcut)
+                shortcut = self.apply_layer(layer, shortcut)
             elif layer.branch == "gate":
-                pooled = average_map(x, is_training=self.training) if gate is None else gate
-                gate = self._apply_layer(layer, pooled)
+                gate = self.apply_layer(layer, self.pool(x) if gate is None else gate)
             else:
                 if gate is not None:
                     x, gate = x * gate, None
                 if layer.kind == "add":
-                    x = drop_path(x, layer.drop_rate, is_training=self.training) + shortcut
-                x = self._apply_layer(layer, x)
+                    x = self.add(layer, x, shortcut)
+                x = self.apply_layer(layer, x)
         return x if gate is None else x * gate
 
-    def _apply_layer(self, layer: Layer, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor) -> Tensor:
+        """Give what a gate starts from."""
+        return average_map(x, is_training=self.training)
+
+    def add(self, layer: Layer, x: Tensor, shortcut: Tensor) -> Tensor:
+        """Give the sum with the shortcut, whole samples of `x` dropped where the layer says so."""
+        return drop_path(x, layer.drop_rate, is_training=self.training) + shortcut
+
+    def apply_layer(self, layer: Layer, x: Tensor) -> Tensor:
+        """Give what one layer makes of its input, its norm and activation with it."""
         if layer.kind == "conv":
             x = self._modules[layer.name](x)  # type: ignore[misc]  # __init__ put it there
         elif layer.kind == "linear":

@@ -1,0 +1,225 @@
+"""What are the loops over a map that a batch norm and an activation come to, and how often is the map read?
+
+Every argument is an int64: addresses of float32 maps (batch, pixels, channels), then sizes; 0 is the address of what
+is not there. A norm's table is float32 (6, channels): scale, shift, mean and 1 / deviation of the forward pass,
+z = scale * x + shift; then b and c of the gradient, dx = scale * dz + b * (x - mean) + c.
+"""
+
+from numba import float32, njit
+
+from effsearch.proxy_train.kernels.activations import activate, activation_gradient
+from effsearch.proxy_train.kernels.lanes import (
+    FLOAT_BYTES,
+    LANES,
+    add,
+    add_to_doubles,
+    fma,
+    load,
+    mul,
+    splat,
+    store,
+    sub,
+)
+
+CHUNK_BYTES = 1 << 18  # of a map, worked on block by block: it has to stay in the second cache
+SUM_BYTES = 2 * LANES * 8  # of the two float64 sums that each block of channels has
+
+
+@njit(inline="always")
+def block_start(block, channels):  # type: ignore[no-untyped-def]
+    """Give the byte in a pixel at which a block of channels starts; the last one overlaps the one before."""
+    return min(block * LANES, channels - LANES) * FLOAT_BYTES
+
+
+@njit(inline="always")
+def num_blocks(channels):  # type: ignore[no-untyped-def]
+    """Give how many blocks cover the channels."""
+    return (channels + LANES - 1) // LANES
+
+
+@njit(inline="always")
+def add_sums(sums, block, total, products):  # type: ignore[no-untyped-def]
+    """Add to both float64 sums of a block."""
+    add_to_doubles(sums + block * SUM_BYTES, total)
+    add_to_doubles(sums + block * SUM_BYTES + LANES * 8, products)
+
+
+@njit(inline="always")
+def load_or(address, offset, value):  # type: ignore[no-untyped-def]
+    """Give what lies at an address, or `value` everywhere where nothing does."""
+    if address != 0:
+        return load(address + offset)
+    return splat(float32(value))
+
+
+@njit("void(int64,int64,int64,int64,int64)", cache=True)
+def sum_map(x, about, sums, pixels, channels):  # type: ignore[no-untyped-def]
+    """Sum (x - about) and its square over all pixels, for each channel."""
+    pixel = channels * FLOAT_BYTES
+    chunk = max(2, CHUNK_BYTES // pixel)
+    for first in range(0, pixels, chunk):
+        last = min(pixels, first + chunk)
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            centre = load(about + start)
+            total = splat(float32(0.0))
+            squares = splat(float32(0.0))
+            other_total = splat(float32(0.0))
+            other_squares = splat(float32(0.0))
+            at = x + first * pixel + start
+            for _ in range((last - first) // 2):
+                one = sub(load(at), centre)
+                other = sub(load(at + pixel), centre)
+                total = add(total, one)
+                squares = fma(one, one, squares)
+                other_total = add(other_total, other)
+                other_squares = fma(other, other, other_squares)
+                at += 2 * pixel
+            if (last - first) % 2:
+                one = sub(load(at), centre)
+                total = add(total, one)
+                squares = fma(one, one, squares)
+            add_sums(sums, block, add(total, other_total), add(squares, other_squares))
+
+
+@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+def norm_activate(x, table, code, shortcut, y, pixels, channels):  # type: ignore[no-untyped-def]
+    """Put activation(norm(x)) + shortcut at y."""
+    pixel = channels * FLOAT_BYTES
+    chunk = max(1, CHUNK_BYTES // pixel)
+    for first in range(0, pixels, chunk):
+        last = min(pixels, first + chunk)
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            scale = load(table + start)
+            shift = load(table + pixel + start)
+            for at in range(first, last):
+                value = activate(fma(load(x + at * pixel + start), scale, shift), code)
+                if shortcut != 0:
+                    value = add(value, load(shortcut + at * pixel + start))
+                store(y + at * pixel + start, value)
+
+
+@njit("void(int64,int64,int64,int64,int64,int64,int64,int64)", cache=True)
+def pool_activated(x, table, code, y, pooled, batch, pixels, channels):  # type: ignore[no-untyped-def]
+    """Put activation(norm(x)) at y, and its sums over each image's pixels at `pooled`, (batch, channels)."""
+    pixel = channels * FLOAT_BYTES
+    for image in range(batch):
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            scale = load(table + start)
+            shift = load(table + pixel + start)
+            total = splat(float32(0.0))
+            for at in range(image * pixels, (image + 1) * pixels):
+                value = activate(fma(load(x + at * pixel + start), scale, shift), code)
+                store(y + at * pixel + start, value)
+                total = add(total, value)
+            store(pooled + image * pixel + start, total)
+
+
+@njit("void(int64,int64,int64,int64,int64,int64)", cache=True)
+def scale_map(x, factors, y, batch, pixels, channels):  # type: ignore[no-untyped-def]
+    """Put x times its image's and channel's factor at y, which may be x itself where blocks do not overlap."""
+    pixel = channels * FLOAT_BYTES
+    for image in range(batch):
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            factor = load(factors + image * pixel + start)
+            for at in range(image * pixels, (image + 1) * pixels):
+                store(y + at * pixel + start, mul(load(x + at * pixel + start), factor))
+
+
+@njit("void(int64,int64,int64,int64,int64,int64,int64,int64)", cache=True)
+def sum_gated(x, table, code, dy, shares, batch, pixels, channels):  # type: ignore[no-untyped-def]
+    """Sum over each image's pixels what the gradients of a gated map consist of, before the gate's own are known.
+
+    Puts (batch, 5, channels) at `shares`: the sums of activation * dy, slope * dy, slope, and the latter two times
+    (x - mean), where the slope is the activation's.
+    """
+    pixel = channels * FLOAT_BYTES
+    one = splat(float32(1.0))
+    for image in range(batch):
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            scale = load(table + start)
+            shift = load(table + pixel + start)
+            mean = load(table + 2 * pixel + start)
+            by_factor = splat(float32(0.0))
+            given = splat(float32(0.0))
+            slopes = splat(float32(0.0))
+            given_products = splat(float32(0.0))
+            slope_products = splat(float32(0.0))
+            for at in range(image * pixels, (image + 1) * pixels):
+                value = load(x + at * pixel + start)
+                z = fma(value, scale, shift)
+                gradient = load(dy + at * pixel + start)
+                by_factor = fma(activate(z, code), gradient, by_factor)
+                slope = activation_gradient(z, one, code)
+                slopes = add(slopes, slope)
+                slope_products = fma(slope, sub(value, mean), slope_products)
+                slope = mul(slope, gradient)
+                given = add(given, slope)
+                given_products = fma(slope, sub(value, mean), given_products)
+            to = shares + image * 5 * pixel + start
+            store(to, by_factor)
+            store(to + pixel, given)
+            store(to + 2 * pixel, slopes)
+            store(to + 3 * pixel, given_products)
+            store(to + 4 * pixel, slope_products)
+
+
+@njit("void(int64,int64,int64,int64,int64,int64)", cache=True)
+def combine_shares(shares, factors, pooled, sums, batch, channels):  # type: ignore[no-untyped-def]
+    """Put together what `sum_gradients` would sum for a gradient dy * factors + pooled, from `sum_gated`'s shares."""
+    pixel = channels * FLOAT_BYTES
+    for image in range(batch):
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            factor = load(factors + image * pixel + start)
+            extra = load(pooled + image * pixel + start)
+            of = shares + image * 5 * pixel + start
+            total = fma(load(of + pixel), factor, mul(load(of + 2 * pixel), extra))
+            products = fma(load(of + 3 * pixel), factor, mul(load(of + 4 * pixel), extra))
+            add_sums(sums, block, total, products)
+
+
+@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+def sum_gradients(x, table, code, dy, sums, pixels, channels):  # type: ignore[no-untyped-def]
+    """Sum dz and dz * (x - mean) over all pixels, for each channel; dz is the gradient by norm(x)."""
+    pixel = channels * FLOAT_BYTES
+    chunk = max(1, CHUNK_BYTES // pixel)
+    for first in range(0, pixels, chunk):
+        last = min(pixels, first + chunk)
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            scale = load(table + start)
+            shift = load(table + pixel + start)
+            mean = load(table + 2 * pixel + start)
+            total = splat(float32(0.0))
+            products = splat(float32(0.0))
+            for at in range(first, last):
+                value = load(x + at * pixel + start)
+                dz = activation_gradient(fma(value, scale, shift), load(dy + at * pixel + start), code)
+                total = add(total, dz)
+                products = fma(dz, sub(value, mean), products)
+            add_sums(sums, block, total, products)
+
+
+@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+def norm_gradient(x, table, code, dy, dx, pixels, channels):  # type: ignore[no-untyped-def]
+    """Put the gradient by x at dx."""
+    pixel = channels * FLOAT_BYTES
+    chunk = max(1, CHUNK_BYTES // pixel)
+    for first in range(0, pixels, chunk):
+        last = min(pixels, first + chunk)
+        for block in range(num_blocks(channels)):
+            start = block_start(block, channels)
+            scale = load(table + start)
+            shift = load(table + pixel + start)
+            mean = load(table + 2 * pixel + start)
+            b = load(table + 4 * pixel + start)
+            c = load(table + 5 * pixel + start)
+            for at in range(first, last):
+                value = load(x + at * pixel + start)
+                dz = activation_gradient(fma(value, scale, shift), load(dy + at * pixel + start), code)
+                store(dx + at * pixel + start, fma(scale, dz, fma(b, sub(value, mean), c)))

@@ -1,0 +1,358 @@
+"""Which steps of a block are one operator, forward and backward?
+
+`norm_activate` is a batch norm with its activation and the sum with a shortcut; `depthwise_chain` runs from the
+expansion's raw result to what the projection reads: norm, activation, depthwise convolution, norm, activation and
+squeeze-excite. Only raw maps are kept for the backward pass; activated ones are made again from them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from effsearch.proxy_train.kernels.depthwise_kernels import (
+    backward_kernel,
+    forward_kernel,
+    from_blocks,
+    to_blocks,
+)
+from effsearch.proxy_train.kernels.lanes import LANES
+from effsearch.proxy_train.kernels.norm_kernels import (
+    combine_shares,
+    norm_gradient,
+    pool_activated,
+    scale_map,
+    sum_gated,
+    sum_gradients,
+    sum_map,
+)
+from effsearch.proxy_train.kernels.norm_kernels import (
+    norm_activate as norm_activate_kernel,
+)
+from effsearch.proxy_train.kernels.norm_table import TABLE_ROWS, fill_table, finish_gradients, new_sums
+
+
+@dataclass(frozen=True, slots=True)
+class NormStep:
+    """A batch norm and the code of the activation after it."""
+
+    norm: nn.BatchNorm2d
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A squeeze-excite: what makes factors (batch, channels, 1, 1) of means of that shape, and its parameters."""
+
+    apply: Callable[[Tensor], Tensor]
+    parameters: tuple[Tensor, ...]
+
+
+def norm_activate(x: Tensor, step: NormStep, shortcut: Tensor | None = None) -> Tensor:
+    """Give activation(norm(x)) + shortcut, with the batch's own statistics."""
+    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]
+    return given
+
+
+def depthwise_chain(
+    x: Tensor, before: NormStep | None, conv: nn.Conv2d, after: NormStep, gate: Gate | None
+) -> Tensor:
+    """Give gate(after(conv(before(x)))), with the batch's own statistics."""
+    norm_weight, norm_bias = (before.norm.weight, before.norm.bias) if before else (None, None)
+    chain = _Chain(before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled())
+    given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]
+        chain,
+        x,
+        norm_weight,
+        norm_bias,
+        conv.weight,
+        after.norm.weight,
+        after.norm.bias,
+        *(gate.parameters if gate else ()),
+    )
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    before: NormStep | None
+    after: NormStep
+    kernel_size: int
+    stride: int
+    gate: Gate | None
+    needs_gradient: bool
+
+
+def _packed(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
+
+
+def _norm_table(x: Tensor, step: NormStep, weight: Tensor, bias: Tensor) -> Tensor:
+    channels = x.shape[1]
+    pixels = x.numel() // channels
+    about = x[0, :, 0, 0].contiguous()
+    sums = new_sums(channels)
+    sum_map(x.data_ptr(), about.data_ptr(), sums.data_ptr(), pixels, channels)
+    table = torch.empty(TABLE_ROWS, channels)
+    fill_table(table, sums, about, count=pixels, weight=weight, bias=bias, norm=step.norm)
+    return table
+
+
+class _NormActivate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, step: NormStep, x: Tensor, weight: Tensor, bias: Tensor, shortcut: Tensor | None
+    ) -> Tensor:
+        x = _packed(x)
+        if shortcut is not None:
+            shortcut = _packed(shortcut)
+        table = _norm_table(x, step, weight, bias)
+        y = torch.empty_like(x)
+        channels = x.shape[1]
+        norm_activate_kernel(
+            x.data_ptr(),
+            table.data_ptr(),
+            step.code,
+            _address(shortcut),
+            y.data_ptr(),
+            x.numel() // channels,
+            channels,
+        )
+        ctx.save_for_backward(x)
+        ctx.table, ctx.code = table, step.code
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        dy = _packed(dy)
+        channels = x.shape[1]
+        pixels = x.numel() // channels
+        sums = new_sums(channels)
+        table = ctx.table
+        sum_gradients(
+            x.data_ptr(),
+            table.data_ptr(),
+            ctx.code,
+            dy.data_ptr(),
+            sums.data_ptr(),
+            pixels,
+            channels,
+        )
+        dweight, dbias = finish_gradients(table, sums, count=pixels)
+        dx = torch.empty_like(x)
+        norm_gradient(
+            x.data_ptr(), table.data_ptr(), ctx.code, dy.data_ptr(), dx.data_ptr(), pixels, channels
+        )
+        return None, dx, dweight, dbias, dy if ctx.needs_input_grad[4] else None
+
+
+class _DepthwiseChain(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        chain: _Chain,
+        x: Tensor,
+        norm_weight: Tensor | None,
+        norm_bias: Tensor | None,
+        weight: Tensor,
+        after_weight: Tensor,
+        after_bias: Tensor,
+        *gate_parameters: Tensor,
+    ) -> Tensor:
+        x = _packed(x)
+        batch, channels, height, width = x.shape
+        out_height, out_width = (-(-size // chain.stride) for size in (height, width))
+        table = None
+        if chain.before is not None:
+            assert norm_weight is not None
+            assert norm_bias is not None
+            table = _norm_table(x, chain.before, norm_weight, norm_bias)
+        y = torch.empty((batch, channels, out_height, out_width), memory_format=torch.channels_last)
+        about, sums = torch.empty(channels), new_sums(channels)
+        border = chain.kernel_size // 2
+        buffer = torch.zeros((height + 2 * border) * (width + 2 * border) * LANES)
+        blocks = _weight_blocks(weight, is_turned=False)
+        forward_kernel(chain.kernel_size, chain.stride)(
+            x.data_ptr(),
+            _address(table),
+            chain.before.code if chain.before else 0,
+            blocks.data_ptr(),
+            y.data_ptr(),
+            about.data_ptr(),
+            sums.data_ptr(),
+            buffer.data_ptr(),
+            batch,
+            height,
+            width,
+            channels,
+        )
+        pixels = out_height * out_width
+        y_table = torch.empty(TABLE_ROWS, channels)
+        fill_table(
+            y_table,
+            sums,
+            about,
+            count=batch * pixels,
+            weight=after_weight,
+            bias=after_bias,
+            norm=chain.after.norm,
+        )
+        code = chain.after.code
+        pooled = factors = None
+        result = torch.empty_like(y)
+        if chain.gate is None:
+            norm_activate_kernel(
+                y.data_ptr(), y_table.data_ptr(), code, 0, result.data_ptr(), batch * pixels, channels
+            )
+        else:
+            pooled = torch.empty(batch, channels, 1, 1)
+            pool_activated(
+                y.data_ptr(),
+                y_table.data_ptr(),
+                code,
+                result.data_ptr(),
+                pooled.data_ptr(),
+                batch,
+                pixels,
+                channels,
+            )
+            pooled /= pixels
+            with torch.set_grad_enabled(chain.needs_gradient):
+                pooled.requires_grad_(chain.needs_gradient)
+                factors = chain.gate.apply(pooled)
+            activated = result
+            result = _target_like(activated)
+            scale_map(
+                activated.data_ptr(),
+                factors.detach().contiguous().data_ptr(),
+                result.data_ptr(),
+                batch,
+                pixels,
+                channels,
+            )
+        ctx.save_for_backward(x, y, weight, *gate_parameters)
+        ctx.chain, ctx.table, ctx.y_table = chain, table, y_table
+        ctx.pooled, ctx.factors = pooled, factors
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dresult: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, weight, *gate_parameters = ctx.saved_tensors
+        chain, table, y_table = ctx.chain, ctx.table, ctx.y_table
+        dresult = _packed(dresult)
+        batch, channels, height, width = x.shape
+        pixels = y.shape[2] * y.shape[3]
+        code = chain.after.code
+        factors = dpooled = None
+        dgate: tuple[Tensor | None, ...] = ()
+        y_sums = new_sums(channels)
+        if chain.gate is None:
+            sum_gradients(
+                y.data_ptr(),
+                y_table.data_ptr(),
+                code,
+                dresult.data_ptr(),
+                y_sums.data_ptr(),
+                batch * pixels,
+                channels,
+            )
+        else:
+            shares = torch.empty(batch, 5, channels)
+            sum_gated(
+                y.data_ptr(),
+                y_table.data_ptr(),
+                code,
+                dresult.data_ptr(),
+                shares.data_ptr(),
+                batch,
+                pixels,
+                channels,
+            )
+            dfactors = shares[:, 0, :, None, None].contiguous()
+            dpooled, *dgate_list = torch.autograd.grad(ctx.factors, (ctx.pooled, *gate_parameters), dfactors)
+            dgate = tuple(dgate_list)
+            dpooled = (dpooled / pixels).contiguous()
+            factors = ctx.factors.detach().contiguous()
+            combine_shares(
+                shares.data_ptr(),
+                factors.data_ptr(),
+                dpooled.data_ptr(),
+                y_sums.data_ptr(),
+                batch,
+                channels,
+            )
+        after_dweight, after_dbias = finish_gradients(y_table, y_sums, count=batch * pixels)
+        border = chain.kernel_size // 2
+        buffers = torch.zeros(3, (height + 2 * border) * (width + 2 * border) * LANES)
+        taps = chain.kernel_size**2
+        blocks = _weight_blocks(weight, is_turned=True)
+        dblocks = torch.zeros_like(blocks)
+        sums = new_sums(channels)
+        dx = torch.empty_like(x)
+        backward_kernel(chain.kernel_size, chain.stride)(
+            x.data_ptr(),
+            _address(table),
+            chain.before.code if chain.before else 0,
+            blocks.data_ptr(),
+            y.data_ptr(),
+            y_table.data_ptr(),
+            code,
+            _address(factors),
+            _address(dpooled),
+            dresult.data_ptr(),
+            dx.data_ptr(),
+            dblocks.data_ptr(),
+            sums.data_ptr(),
+            buffers[0].data_ptr(),
+            buffers[1].data_ptr(),
+            buffers[2].data_ptr(),
+            batch,
+            height,
+            width,
+            channels,
+        )
+        dtaps = torch.empty(taps, channels)
+        from_blocks(dblocks.data_ptr(), dtaps.data_ptr(), taps, channels)
+        dweight = dtaps.t().reshape(weight.shape)
+        norm_dweight = norm_dbias = None
+        if table is not None:
+            norm_dweight, norm_dbias = finish_gradients(table, sums, count=batch * height * width)
+            dz, dx = dx, _target_like(dx)
+            # dz is past the activation already: code 0.
+            norm_gradient(
+                x.data_ptr(),
+                table.data_ptr(),
+                0,
+                dz.data_ptr(),
+                dx.data_ptr(),
+                batch * height * width,
+                channels,
+            )
+        return None, dx, norm_dweight, norm_dbias, dweight, after_dweight, after_dbias, *dgate
+
+
+def _target_like(x: Tensor) -> Tensor:
+    """Give where a map that is made from x alone may go: its own place, unless blocks of channels overlap."""
+    return x if x.shape[1] % LANES == 0 else torch.empty_like(x)
+
+
+def _weight_blocks(weight: Tensor, *, is_turned: bool) -> Tensor:
+    """Lay depthwise weights (channels, 1, k, k) out tap by tap for each block; turned by half a circle if asked."""
+    channels = len(weight)
+    taps = weight.detach().reshape(channels, -1)
+    if is_turned:
+        taps = taps.flip(1)
+    taps = taps.t().contiguous()
+    blocks = torch.empty(-(-channels // LANES), len(taps), LANES)
+    to_blocks(taps.data_ptr(), blocks.data_ptr(), len(taps), channels)
+    return blocks

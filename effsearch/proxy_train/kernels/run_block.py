@@ -1,0 +1,135 @@
+"""How does a block run on the kernels?
+
+Layers are read as in `Block.forward`; where a depthwise convolution follows an expansion, the expansion's norm waits
+for it, so that both are one operator.
+"""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from effsearch.proxy_train.kernels.activations import ACTIVATION_CODES
+from effsearch.proxy_train.kernels.lanes import LANES
+from effsearch.proxy_train.kernels.operators import Gate, NormStep, depthwise_chain, norm_activate
+from effsearch.proxy_train.kernels.pointwise import can_sum, pointwise
+from effsearch.proxy_train.kernels.self_test import is_chain_sound
+from effsearch.space.layer import Layer
+
+KERNEL_SIZES = (3, 5, 7)
+STRIDES = (1, 2)
+
+
+class LayeredBlock(Protocol):
+    """What is asked of a block: its layers, their modules by name, and how torch applies one."""
+
+    layers: tuple[Layer, ...]
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Give the module of that name."""
+
+    def apply_layer(self, layer: Layer, x: Tensor) -> Tensor:
+        """Give what torch makes of a layer."""
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Give what a gate starts from."""
+
+    def add(self, layer: Layer, x: Tensor, shortcut: Tensor) -> Tensor:
+        """Give the sum with the shortcut."""
+
+
+def run_block(block: LayeredBlock, x: Tensor) -> Tensor:
+    """Give what `Block.forward` gives in training, but for rounding."""
+    shortcut, gate = x, None
+    waiting: tuple[Tensor, NormStep] | None = (
+        None  # an expansion's raw map, and what is still to be done to it
+    )
+    layers = list(block.layers)
+    while layers:
+        layer = layers.pop(0)
+        if layer.branch == "shortcut":
+            shortcut = block.apply_layer(layer, shortcut)
+        elif layer.branch == "gate":
+            gate = block.apply_layer(layer, block.pool(x) if gate is None else gate)
+        elif is_chain(layer):
+            gate_layers = []
+            while layers and layers[0].branch == "gate":
+                gate_layers.append(layers.pop(0))
+            raw, before = waiting or (x, None)
+            waiting = None
+            conv = block.get_submodule(layer.name)
+            assert isinstance(conv, nn.Conv2d)
+            x = depthwise_chain(raw, before, conv, _norm_step(block, layer), _gate(block, gate_layers))
+        else:
+            if gate is not None:
+                x, gate = x * gate, None
+            if is_normed(layer):
+                raw, step = _convolve(block, layer, x), _norm_step(block, layer)
+                if layers and is_chain(layers[0]):
+                    waiting = raw, step
+                elif layers and _is_plain_sum(layer, layers[0]):
+                    x = block.apply_layer(layers.pop(0), norm_activate(raw, step, shortcut))
+                else:
+                    x = norm_activate(raw, step)
+            else:
+                if layer.kind == "add":
+                    x = block.add(layer, x, shortcut)
+                x = block.apply_layer(layer, x)
+    return x if gate is None else x * gate
+
+
+def is_chain(layer: Layer) -> bool:
+    """Tell whether a layer is a depthwise convolution that the kernels know."""
+    return (
+        layer.groups == layer.in_channels == layer.out_channels
+        and layer.kernel_size in KERNEL_SIZES
+        and layer.stride in STRIDES
+        and not layer.has_bias
+        and is_normed(layer)
+        and is_chain_sound(layer.kernel_size, layer.stride)
+    )
+
+
+def is_normed(layer: Layer) -> bool:
+    """Tell whether a layer is a convolution with a norm and an activation that the kernels know."""
+    return (
+        layer.kind == "conv"
+        and layer.has_norm
+        and layer.activation in ACTIVATION_CODES
+        and layer.out_channels >= LANES
+    )
+
+
+def _is_plain_sum(layer: Layer, following: Layer) -> bool:
+    return layer.activation == "none" and following.kind == "add" and following.drop_rate == 0
+
+
+def _convolve(block: LayeredBlock, layer: Layer, x: Tensor) -> Tensor:
+    conv = block.get_submodule(layer.name)
+    assert isinstance(conv, nn.Conv2d)
+    if (
+        layer.kernel_size == layer.stride == layer.groups == 1
+        and not layer.has_bias
+        and can_sum(layer.in_channels, layer.out_channels)
+    ):
+        return pointwise(x, conv.weight)
+    given: Tensor = conv(x)
+    return given
+
+
+def _norm_step(block: LayeredBlock, layer: Layer) -> NormStep:
+    norm = block.get_submodule(f"{layer.name}_norm")
+    assert isinstance(norm, nn.BatchNorm2d)
+    return NormStep(norm, ACTIVATION_CODES[layer.activation])
+
+
+def _gate(block: LayeredBlock, layers: list[Layer]) -> Gate | None:
+    if not layers:
+        return None
+
+    def apply(pooled: Tensor) -> Tensor:
+        for layer in layers:
+            pooled = block.apply_layer(layer, pooled)
+        return pooled
+
+    modules = (block.get_submodule(layer.name) for layer in layers)
+    return Gate(apply, tuple(tensor for module in modules for tensor in module.parameters()))

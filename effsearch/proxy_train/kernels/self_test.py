@@ -1,0 +1,105 @@
+"""Do the kernels compute what torch does, on this machine?"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from effsearch.proxy_train.kernels.activations import ACTIVATION_CODES
+from effsearch.proxy_train.kernels.lanes import LANES
+from effsearch.proxy_train.kernels.operators import NormStep, depthwise_chain, norm_activate
+from effsearch.proxy_train.kernels.pointwise import pointwise
+from effsearch.proxy_train.kernels.product_kernels import TILE_COLUMNS
+
+TOLERANCE = 1e-4  # largest error allowed, as a share of the largest value; rounding comes to some 1e-6
+
+_TORCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "swish": functional.silu,
+    "hard_swish": functional.hardswish,
+}
+
+
+def find_fault() -> str | None:
+    """Give what is wrong with the kernels that every network needs; None where nothing is."""
+    channels = LANES + LANES // 2  # the second block of channels overlaps the first
+    x, shortcut = _draw(3, channels, 5, 4, seed=0), _draw(3, channels, 5, 4, seed=1)
+    for name, code in ACTIVATION_CODES.items():
+        norm = _norm(channels)
+        activation = _TORCH_ACTIVATIONS[name]
+
+        def ours(x: Tensor, shortcut: Tensor, norm: nn.BatchNorm2d = norm, code: int = code) -> Tensor:
+            return norm_activate(x, NormStep(norm, code), shortcut)
+
+        def reference(
+            x: Tensor,
+            shortcut: Tensor,
+            norm: nn.BatchNorm2d = norm,
+            activation: Callable[[Tensor], Tensor] = activation,
+        ) -> Tensor:
+            return activation(_normed(x, norm)) + shortcut
+
+        if not _agree(ours, reference, (x, shortcut)):
+            return f"the norm with {name} differs from torch's"
+    x, weight = _draw(3, TILE_COLUMNS + 5, 5, 4, seed=0), _draw(LANES + 3, TILE_COLUMNS + 5, 1, 1, seed=1)
+    if not _agree(pointwise, functional.conv2d, (x, weight)):
+        return "the pointwise convolution differs from torch's"
+    return None if is_chain_sound(3, 1) else "the depthwise convolution differs from torch's"
+
+
+@cache
+def is_chain_sound(kernel_size: int, stride: int) -> bool:
+    """Tell whether depthwise convolutions of that kind compute what torch's do."""
+    channels = LANES + LANES // 2
+    first, second = _norm(channels), _norm(channels)
+    conv = nn.Conv2d(
+        channels, channels, kernel_size, stride, kernel_size // 2, groups=channels, bias=False, device="meta"
+    )
+
+    def ours(x: Tensor, weight: Tensor) -> Tensor:
+        conv._parameters["weight"] = weight  # type: ignore[assignment]  # as functional_call does
+        return depthwise_chain(x, NormStep(first, 3), conv, NormStep(second, 1), None)
+
+    def reference(x: Tensor, weight: Tensor) -> Tensor:
+        x = functional.silu(_normed(x, first))
+        x = functional.conv2d(x, weight, None, stride, kernel_size // 2, 1, channels)
+        return functional.relu(_normed(x, second))
+
+    x = _draw(3, channels, 9, 10, seed=0)
+    return _agree(ours, reference, (x, _draw(channels, 1, kernel_size, kernel_size, seed=1)))
+
+
+def _agree(ours: Callable[..., Tensor], reference: Callable[..., Tensor], inputs: Sequence[Tensor]) -> bool:
+    results = []
+    for function, kind in ((ours, torch.float32), (reference, torch.float64)):
+        with torch.enable_grad():
+            given = [tensor.detach().to(kind).requires_grad_() for tensor in inputs]
+            y = function(*given)
+            weights = _draw(*y.shape, seed=2).to(kind)
+            results.append((y.detach(), *torch.autograd.grad((y * weights).sum(), given)))
+    return all(
+        bool((one - other).abs().max() <= TOLERANCE * other.abs().max())  # false for what is not a number
+        for one, other in zip(*results, strict=True)
+    )
+
+
+def _draw(*shape: int, seed: int) -> Tensor:
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return drawn.contiguous(memory_format=torch.channels_last)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, track_running_stats=False)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.5, 1.5, channels))
+        norm.bias.copy_(torch.linspace(-1, 1, channels))
+    return norm
+
+
+def _normed(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+    weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
+    return functional.batch_norm(x, None, None, weight, bias, True, 0.0, norm.eps)

@@ -1,0 +1,72 @@
+"""Do blocks run on the kernels in this process?
+
+Not before `turn_on`: it needs numba, and a self-test that the kernels pass. Without either everything runs on
+torch's own operators, somewhat slower, and scores differ in the last digits.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_runner: Callable[[Any, Tensor], Tensor] | None = None  # run_block once turned on; numba takes long to load
+_was_told = False
+
+
+def turn_on() -> bool:
+    """Let blocks in training run on the kernels from now on, if this machine can.
+
+    Returns:
+        Whether it can; the reason why not is logged once.
+    """
+    global _runner, _was_told
+    if _runner is not None:
+        return True
+    try:
+        from effsearch.proxy_train.kernels.run_block import run_block
+        from effsearch.proxy_train.kernels.self_test import find_fault
+
+        fault = find_fault()
+    except Exception as error:  # whatever numba, LLVM or a disk cannot do, torch can do without
+        fault = f"{type(error).__name__}: {error}"
+    if fault is None:
+        _runner = run_block
+        return True
+    if not _was_told:
+        logging.getLogger(__name__).warning("training on torch's operators, which is slower: %s", fault)
+        _was_told = True
+    return False
+
+
+def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] | None:
+    """Give what runs a block in training, or None where torch does: the kernels are for one thread and float32.
+
+    A hook on one of its modules wants that module called, which the kernels would not do.
+    """
+    if (
+        _runner is None
+        or type(x) is not Tensor
+        or x.device.type != "cpu"
+        or x.dtype != torch.float32
+        or len(x) < 2  # a norm of one pixel is torch's to refuse
+        or torch.get_num_threads() > 1
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub lacks it
+        or torch.compiler.is_compiling()
+        or any(module._forward_hooks or module._forward_pre_hooks for module in block.children())
+    ):
+        return None
+    return _runner
+
+
+@contextmanager
+def turned_off() -> Iterator[None]:
+    """Run blocks on torch's operators for a while."""
+    global _runner
+    before, _runner = _runner, None
+    try:
+        yield
+    finally:
+        _runner = before
