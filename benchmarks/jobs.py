@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recording import append_record, read_records
 
-from effsearch.commands.proxy import default_num_workers
+from effsearch.commands.placement import usable_cores
 from effsearch.proxy_train.score import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.search.placement.executor import drive
-from effsearch.search.placement.local import ProcessExecutor
+from effsearch.search.placement.local_pool import ProcessPool
+from effsearch.search.placement.pool_executor import PoolExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
@@ -99,7 +101,8 @@ def train_arms(
             },
         )
 
-    executor = ProcessExecutor(evaluate, num_workers=default_num_workers(None), prepare=prepare_worker)
+    start_pool = partial(ProcessPool, num_workers=usable_cores(), prepare=prepare_worker)
+    executor = PoolExecutor(evaluate, start_pool)
     started = time.monotonic()
     try:
         drive(executor, propose=propose, take=take)

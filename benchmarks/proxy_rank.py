@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from effsearch.proxy_train.worker import prepare_worker
 from effsearch.proxy_train.zero_cost import ZERO_COST, zero_cost_scores
 from effsearch.results.plots.save import save_figure
 from effsearch.search.placement.executor import drive
-from effsearch.search.placement.local import ProcessExecutor
+from effsearch.search.placement.local_pool import ProcessPool
+from effsearch.search.placement.pool_executor import PoolExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed, derive_seed
@@ -169,7 +171,8 @@ def score_by_training(method: str, keys: Sequence[str], *, num_workers: int) -> 
         )
 
     evaluator = TimedEvaluator(ProxyEvaluator(handle=images.handle, settings=settings))
-    executor = ProcessExecutor(evaluator, num_workers=num_workers, prepare=prepare_worker)
+    start_pool = partial(ProcessPool, num_workers=num_workers, prepare=prepare_worker)
+    executor = PoolExecutor(evaluator, start_pool)
     try:
         drive(executor, propose=propose, take=take)
     finally:

@@ -28,7 +28,7 @@ from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import read_settings
 from effsearch.results.supernet_files import SupernetFiles
-from effsearch.search.placement.pool import WorkerPool
+from effsearch.search.placement.local_pool import ProcessPool
 from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
 from effsearch.space.outcome import Fidelity
 from effsearch.space.search_space import Point
@@ -82,7 +82,7 @@ def main() -> None:
     populations = ("all", "band", "everything") if options.split == "held_out" else ("all",)
     samples = [sample_keys(options.split, population, options.networks) for population in populations]
     keys = unscored(method, [key for sample in samples for key in sample])
-    pool: WorkerPool[ScreenTask, ScreenAnswer] = WorkerPool(
+    pool: ProcessPool[ScreenTask, ScreenAnswer] = ProcessPool(
         SupernetWorker(handle=images.handle, space=macro_space()),
         num_workers=options.workers,
         prepare=prepare_worker,

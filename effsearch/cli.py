@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from effsearch import __version__
 from effsearch.commands.config import read_config
 from effsearch.space.errors import EffsearchError, UsageError
+from effsearch.space.passwords import hide_passwords
+
+if TYPE_CHECKING:
+    from effsearch.commands.placement import Placement
 
 app = typer.Typer(
     name="effsearch",
@@ -89,6 +93,21 @@ class JudgedScores(StrEnum):
     screening = "screening"
 
 
+class Engine(StrEnum):
+    """What does the trainings."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Device(StrEnum):
+    """What trainings compute on."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Method(StrEnum):
     """How coefficients are searched."""
 
@@ -130,6 +149,7 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 _SEARCH_OPTIONS = (
     *("search", "grid_step", "data", "trials", "minutes", "seeds", "check", "seed", "workers", "run"),
     *("proxy_resolution", "min_map", "images", "epochs", "proxy_width"),
+    *("engine", "address", "trial_timeout", "device", "gpu_share", "cpus_per_trial", "storage"),
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -147,9 +167,46 @@ Seed = Annotated[
         help="Seed of everything that is drawn; proposals repeat exactly with --workers 1.",
     ),
 ]
-Workers = Annotated[int | None, typer.Option(help="Trainings side by side; default: one for each core.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Trainings side by side; default: one for each core, here or of the cluster."),
+]
+EngineName = Annotated[
+    Engine, typer.Option("--engine", help="What trains: processes of this machine, or a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster: host:port of its head, or auto on one of its nodes; default: one started here."
+    ),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES",
+        help="A training that takes longer is stopped and tried once more; default: by what it is expected to take.",
+    ),
+]
+DeviceName = Annotated[
+    Device,
+    typer.Option("--device", help="What trains; auto: the run's own device, else a GPU where there is one."),
+]
+GpuShare = Annotated[
+    float | None,
+    typer.Option(help="Share of a GPU for each training, such as .25; default: as many as its memory holds."),
+]
+CpusPerTrial = Annotated[
+    float | None, typer.Option(help="Cores that a Ray cluster counts for each training; default: one.")
+]
 Run = Annotated[
     Path | None, typer.Option("--run", help="Run directory; the same command on the same one goes on.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Data base for Optuna's tools to read the studies from, beside the run directory; none writes to none.",
+    ),
 ]
 Classes = Annotated[
     int | None, typer.Option(min=1, max=1_000_000, help="Classes to count with; default: the data's.")
@@ -248,12 +305,19 @@ def baseline(
     seeds: Annotated[int, typer.Option(help="Trainings of each of them, the first included.")] = 3,
     seed: Seed = 0,
     workers: Workers = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    trial_timeout: TrialTimeout = None,
+    device: DeviceName = Device.auto,
+    gpu_share: GpuShare = None,
+    cpus_per_trial: CpusPerTrial = None,
     proxy_resolution: ProxyPixels = None,
     min_map: MinMap = None,
     images: Images = None,
     epochs: Epochs = None,
     proxy_width: ProxyWidth = None,
     run: Run = None,
+    storage: Storage = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")
     ] = False,
@@ -307,10 +371,11 @@ def baseline(
         screen_minutes=screen_minutes,
         num_rungs=rungs,
         warm_start=warm_start,
-        num_workers=workers,
+        placement=_placement(workers, engine, address, trial_timeout, device, gpu_share, cpus_per_trial, run),
         run=run,
         runs_root=RUNS_ROOT,
         is_dry_run=dry_run,
+        storage=storage,
     )
     with Watcher() as watcher:
         report = run_baseline(options, watcher)
@@ -386,6 +451,12 @@ def scale(
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    trial_timeout: TrialTimeout = None,
+    device: DeviceName = Device.auto,
+    gpu_share: GpuShare = None,
+    cpus_per_trial: CpusPerTrial = None,
     proxy_resolution: ProxyPixels = None,
     min_map: MinMap = None,
     images: Images = None,
@@ -396,6 +467,7 @@ def scale(
         typer.Option(help="Folder of the family; default: family/ of the base's run, else NAME-family."),
     ] = None,
     run: Run = None,
+    storage: Storage = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -467,9 +539,19 @@ def scale(
         resolution=resolution,
         run=run,
         runs_root=RUNS_ROOT,
-        num_workers=workers,
+        placement=_placement(
+            workers,
+            engine,
+            address,
+            trial_timeout,
+            device if is_searching else Device.cpu,
+            gpu_share,
+            cpus_per_trial,
+            run,
+        ),
         search=settings,
         proxy=proxy_options,
+        storage=storage,
     )
     with Watcher() as watcher:
         report = run_scale(options, watcher)
@@ -509,6 +591,12 @@ def ablate(
     ] = 0.01,
     seed: Seed = 0,
     workers: Workers = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    trial_timeout: TrialTimeout = None,
+    device: DeviceName = Device.auto,
+    gpu_share: GpuShare = None,
+    cpus_per_trial: CpusPerTrial = None,
     proxy_resolution: Annotated[
         int | None,
         typer.Option(
@@ -551,7 +639,7 @@ def ablate(
             num_epochs=epochs,
             seed=seed,
         ),
-        num_workers=workers,
+        placement=_placement(workers, engine, address, trial_timeout, device, gpu_share, cpus_per_trial, run),
         run=run,
         runs_root=RUNS_ROOT,
     )
@@ -603,6 +691,12 @@ def validate(
         typer.Option(min=0, max=2**31 - 1, help="Seed of sample and trainings; default: the run's."),
     ] = None,
     workers: Workers = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    trial_timeout: TrialTimeout = None,
+    device: DeviceName = Device.auto,
+    gpu_share: GpuShare = None,
+    cpus_per_trial: CpusPerTrial = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -619,7 +713,7 @@ def validate(
         minutes=minutes,
         stop_at=stop_at,
         seed=seed,
-        num_workers=workers,
+        placement=_placement(workers, engine, address, trial_timeout, device, gpu_share, cpus_per_trial, run),
         runs_root=RUNS_ROOT,
     )
     with Watcher() as watcher:
@@ -643,6 +737,23 @@ def explain(
     from effsearch.commands.tables import print_explanation
 
     _print(explain_run(run, space=space), as_json, print_explanation)
+
+
+@app.command(epilog="[bold]Examples[/]\n\neffsearch status\n\neffsearch status runs/photos --watch")
+def status(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until the run is no longer running.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a run is doing, from another terminal: how far it is, and what every worker trains."""
+    from effsearch.commands.status import run_status, watch_status
+    from effsearch.commands.tables import print_status
+
+    path = run or RUNS_ROOT / "latest"
+    if watch:
+        watch_status(path, show=lambda report: _print(report, as_json, print_status))
+    else:
+        _print(run_status(path), as_json, print_status)
 
 
 @app.command(epilog="[bold]Example[/]\n\neffsearch profile efficientnet-b0 --json")
@@ -679,6 +790,31 @@ def presets(as_json: Json = False) -> None:
     from effsearch.commands.tables import print_listing
 
     _print(describe_presets(), as_json, print_listing)
+
+
+def _placement(
+    workers: int | None,
+    engine: Engine,
+    address: str | None,
+    trial_timeout: float | None,
+    device: Device,
+    gpu_share: float | None,
+    cpus_per_trial: float | None,
+    run: Path | None,
+) -> "Placement":
+    """Give where trainings run, as the options that all commands share say."""
+    from effsearch.commands.placement import make_placement
+
+    return make_placement(
+        num_workers=workers,
+        engine=engine.value,
+        address=address,
+        trial_minutes=trial_timeout,
+        device=device.value,
+        gpu_share=gpu_share,
+        cpus_per_trial=cpus_per_trial,
+        run=run,
+    )
 
 
 def _print(report: Any, as_json: bool, print_for_people: Any) -> None:
@@ -718,7 +854,7 @@ def main() -> None:
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(error.format_message(), 2)
-        _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+        _fail(hide_passwords(f"a bug in effsearch, please report it: {type(error).__name__}: {error}"), 1)
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 import effsearch
 
 PACKAGE = Path(effsearch.__file__).parent
-HEAVY = ("torch", "optuna", "pandas", "matplotlib", "fvcore")
+HEAVY = ("torch", "optuna", "pandas", "matplotlib", "fvcore", "ray")
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,12 @@ def test_rooms_keep_to_their_libraries(room: str, libraries: tuple[str, ...]) ->
     found = [one for library in libraries for one in imports_of(f"effsearch.{room}", library)]
     allowed = "effsearch.results.export"
     assert show([one for one in found if not is_of(one.importer, allowed)]) == []
+
+
+def test_ray_is_imported_in_one_file_and_only_where_it_is_used() -> None:
+    found = imports_of("effsearch", "ray")
+    assert {one.importer for one in found} == {"effsearch.search.placement.ray_cluster"}
+    assert show([one for one in found if not one.is_inside_function]) == []
 
 
 def test_space_opens_no_files() -> None:

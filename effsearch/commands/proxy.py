@@ -1,9 +1,7 @@
-"""What does a command that trains need: images, a fidelity, workers, and a ledger to write to?"""
+"""What does a command that trains need to know: on which images, at which fidelity, with which settings?"""
 
 import dataclasses
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
 from effsearch.proxy_train.data.sources import open_source
+from effsearch.proxy_train.device import DeviceKind, compute_on, resolve_device
 from effsearch.proxy_train.estimate import FORWARD_SHARE, estimate_seconds
-from effsearch.proxy_train.score import ProxyEvaluator
-from effsearch.proxy_train.train import TrainSettings
-from effsearch.proxy_train.worker import prepare_worker
+from effsearch.proxy_train.train import TrainSettings, with_batch_share
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.search.fidelity import (
     DEFAULT_RUNG,
@@ -27,8 +24,6 @@ from effsearch.search.fidelity import (
     make_fidelity,
     make_rungs,
 )
-from effsearch.search.placement.executor import Executor
-from effsearch.search.placement.local import ProcessExecutor
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.small_images import count_removable_strides
@@ -59,16 +54,6 @@ class ProxyOptions:
                 raise UsageError(f"{option} must be at least 1, got {value}")
         if self.width is not None and not 0.05 <= self.width <= 4:
             raise UsageError(f"--proxy-width must be from 0.05 to 4, got {self.width:g}")
-
-
-def default_num_workers(num_workers: int | None) -> int:
-    """Give the number of workers: what was asked for, else one for each core this process may use."""
-    if num_workers is not None:
-        if num_workers < 1:
-            raise UsageError(f"--workers must be at least 1, got {num_workers}")
-        return num_workers
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def load_proxy_images(options: ProxyOptions, watcher: Watcher) -> ImageData:
@@ -121,6 +106,7 @@ def plan_fidelity(
     minutes: float | None,
     num_workers: int,
     enough: int = ENOUGH_TRAININGS,
+    device: DeviceKind = "cpu",
 ) -> FidelityChoice:
     """Choose the fidelity of a run: as the user says, else the dearest of which the time buys enough.
 
@@ -133,6 +119,7 @@ def plan_fidelity(
         minutes: Time asked for; None takes the default rung.
         num_workers: Trainings side by side.
         enough: Trainings wanted.
+        device: That the networks are timed on.
     """
 
     def made_for(rung: Rung) -> Fidelity:
@@ -161,7 +148,7 @@ def plan_fidelity(
         key = (fidelity.num_removed_strides, fidelity.width, fidelity.resolution)
         num_val = min(len(images.val), settings.max_val_images)
         if key not in per_image:
-            per_step = step_seconds(bases, fidelity, images, batch_size=settings.batch_size)
+            per_step = step_seconds(bases, fidelity, images, batch_size=settings.batch_size, device=device)
             per_image[key] = per_step / settings.batch_size
         return per_image[key] * (fidelity.num_images * fidelity.num_epochs + num_val * FORWARD_SHARE)
 
@@ -186,12 +173,25 @@ def plan_fidelity(
     return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers, enough=enough)
 
 
-def step_seconds(bases: list[ModelSpec], fidelity: Fidelity, images: ImageData, *, batch_size: int) -> float:
+def step_seconds(
+    bases: list[ModelSpec],
+    fidelity: Fidelity,
+    images: ImageData,
+    *,
+    batch_size: int,
+    device: DeviceKind = "cpu",
+) -> float:
     """Give the seconds of one training step on this machine, the mean over some networks."""
+    compute = compute_on(resolve_device(device))
     one_step = dataclasses.replace(fidelity, num_images=batch_size, num_epochs=1)
     seconds = [
         estimate_seconds(
-            base, one_step, num_classes=images.num_classes, num_val_images=0, batch_size=batch_size
+            base,
+            one_step,
+            num_classes=images.num_classes,
+            num_val_images=0,
+            batch_size=batch_size,
+            compute=compute,
         )
         for base in bases
     ]
@@ -230,17 +230,10 @@ def describe_fidelity(fidelity: Fidelity) -> str:
     return ", ".join(words)
 
 
-def train_settings_record() -> dict[str, Any]:
-    """Give the training settings as they are stored with a run."""
-    return dataclasses.asdict(TrainSettings())
+def train_settings_record(batch_share: float = 1.0, *, device: DeviceKind = "cpu") -> dict[str, Any]:
+    """Give the training settings as they are stored with a run, or those of a training with a share of the batch.
 
-
-@contextmanager
-def local_executor(images: ImageData, num_workers: int) -> Iterator[Executor]:
-    """Give worker processes that train on some images, and stop them at the end."""
-    evaluate = ProxyEvaluator(handle=images.handle, settings=TrainSettings())
-    executor = ProcessExecutor(evaluate, num_workers=num_workers, prepare=prepare_worker)
-    try:
-        yield executor
-    finally:
-        executor.close()
+    A GPU rounds otherwise than a CPU, so it is one of them; the CPU is not named, and runs from before GPUs go on.
+    """
+    settings = TrainSettings() if batch_share == 1 else with_batch_share(TrainSettings(), batch_share)
+    return dataclasses.asdict(settings) | ({} if device == "cpu" else {"device": device})

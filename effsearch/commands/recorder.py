@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from effsearch.commands.proxy import train_settings_record
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.device import DeviceKind
 from effsearch.results.evaluations import from_entry, settings_hash, to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.results.ledger_entry import LedgerEntry
@@ -26,11 +27,11 @@ SCREENED_AT_ONCE = (
 class Recorder:
     """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
 
-    def __init__(self, run: RunDir, images: ImageData) -> None:
+    def __init__(self, run: RunDir, images: ImageData, *, device: DeviceKind) -> None:
         self._run = run
         self._ledger: Ledger = run.open_ledger()
         self._fingerprint = images.fingerprint
-        self._settings_hash = settings_hash(train_settings_record())
+        self._device = device
         self._screened: list[LedgerEntry] = []  # not yet written
 
     def history(self) -> list[Evaluation]:
@@ -54,7 +55,9 @@ class Recorder:
             to_entry(
                 evaluation,
                 data_fingerprint=self._fingerprint,
-                settings_hash=self._settings_hash,
+                settings_hash=settings_hash(
+                    train_settings_record(evaluation.job.batch_share, device=self._device)
+                ),
                 now=datetime.now(UTC),
             )
         )

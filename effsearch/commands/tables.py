@@ -29,6 +29,47 @@ def say(text: str) -> None:
     _console().print(text, markup=False)
 
 
+STATES = {
+    "running": "running, process {process} on {host}",
+    "elsewhere": "held by process {process} on {host}, which cannot be asked from here",
+    "ended": "ended",
+    "stopped": "stopped; the same command with --run {run} goes on",
+}
+
+
+def print_status(report: Mapping[str, Any]) -> None:
+    """Print what a run is doing."""
+    say(f"{report['command']} in {report['run']}: {STATES[report['state']].format(**report)}")
+    trained = f"{report['trained']} trainings" + (f", {report['failed']} failed" if report["failed"] else "")
+    if report["best"] is not None:
+        best = report["best"]
+        trained += (
+            f"; best {best['accuracy']:.1%} ({best['name']}, {short_count(best['multiply_adds'])} FLOPs)"
+        )
+    say(trained)
+    step = report["step"]
+    if step is not None:
+        share = f"{min(1.0, step['done'] / step['total']):.0%} " if step["total"] else ""
+        say(f"{step['what']}: {share}{step['text']}".rstrip())
+    if report["workers"]:
+        rows = []
+        for worker in report["workers"]:
+            rate, busy = worker["images_per_second"], worker["busy_share"]
+            rows.append(
+                (
+                    worker["worker"],
+                    worker["task"] or "-",
+                    f"{worker['seconds']:.0f} s" if worker["task"] else "-",
+                    worker["ended"],
+                    worker["failed"],
+                    "-" if rate is None else f"{rate:,.0f}",
+                    "-" if busy is None else f"{busy:.0%}",
+                )
+            )
+        columns = ("worker", "trains", "since", "ended", "failed", "images/s", "time training")
+        print_table("workers", columns, rows)
+
+
 def print_baseline(report: Mapping[str, Any]) -> None:
     """Print what a search found."""
     networks = [

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands import proxy
+from effsearch.commands import pools, proxy
+from effsearch.commands.gpu import fill_gpus
+from effsearch.commands.placement import DeviceKind, Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
@@ -29,6 +31,7 @@ from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
 from effsearch.results.screened import from_screen_entry
+from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.screening.screen_prior import joined
 from effsearch.search.validating.correlation import Correlation
 from effsearch.search.validating.sample import ScoredNetwork, best_first, scored_networks
@@ -62,7 +65,7 @@ class ValidateOptions:
     minutes: float | None
     stop_at: float | None
     seed: int | None
-    num_workers: int | None
+    placement: Placement
     runs_root: Path
 
 
@@ -81,8 +84,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         stop_at=options.stop_at,
         seed=options.seed or 0,
     )
-    num_workers = proxy.default_num_workers(options.num_workers)
-    stored = _read_baseline(options.run)
+    stored = _read_baseline(options.run, options.placement.device)
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
@@ -94,6 +96,15 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         options.run,
         stored,
         resolution=stored.settings.get("image_resolution", top.resolution),
+        watcher=watcher,
+    )
+    placement = fill_gpus(
+        options.placement,
+        images,
+        [network.job.spec for network in scored[: settings.num_networks]],
+        options=ProxyOptions(),
+        stored=top,
+        has_fixed_strides=False,
         watcher=watcher,
     )
     watcher.say(
@@ -114,8 +125,9 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
         is_newest=False,
     ) as run:
+        watcher.follow(run.path)
         validation = _validate(
-            run, scored, settings, top, images=images, num_workers=num_workers, watcher=watcher
+            run, scored, settings, top, images=images, placement=placement, watcher=watcher
         )
         certificate = make_certificate(
             validation, settings, top if options.of == "screening" else judged, of=options.of
@@ -156,7 +168,7 @@ def make_certificate(
     )
 
 
-def _read_baseline(run: Path) -> StoredSettings:
+def _read_baseline(run: Path, device: DeviceKind) -> StoredSettings:
     """Give the settings of a run whose proxy can be validated.
 
     Raises:
@@ -169,7 +181,10 @@ def _read_baseline(run: Path) -> StoredSettings:
         )
     if not {"data", "data_fingerprint", "seed", "fidelity", "training"} <= set(stored.settings):
         raise UsageError(f"the settings of {run} do not say how its networks were trained")
-    if stored.settings["training"] != proxy.train_settings_record():
+    scored_on = stored.settings["training"].get("device", "cpu")
+    if scored_on != device:
+        raise UsageError(f"{run} was scored on {scored_on}, so nothing new compares with it on {device}")
+    if stored.settings["training"] != proxy.train_settings_record(device=device):
         raise UsageError(
             f"{run} was trained by another version of effsearch, so nothing new compares with it"
         )
@@ -247,21 +262,30 @@ def _validate(
     fidelity: Fidelity,
     *,
     images: ImageData,
-    num_workers: int,
+    placement: Placement,
     watcher: Watcher,
 ) -> Validation:
-    recorder = Recorder(run, images)
+    recorder = Recorder(run, images, device=placement.device)
 
     def record(evaluation: Evaluation) -> None:
         recorder.record(evaluation)
         if evaluation.failure:
             watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
 
+    history = _history(run.path)
+    seconds = [one.seconds / relative_cost(one.job.fidelity) for one in history if one.result]
     try:
-        with proxy.local_executor(images, num_workers) as executor:
+        with pools.open_executor(
+            images,
+            placement,
+            expected_seconds=max(seconds, default=0.0) * relative_cost(fidelity),
+            fidelity=fidelity,
+            say=watcher.say,
+            show_slots=watcher.show_slots,
+        ) as executor:
             return validate_proxy(
                 scored,
-                _history(run.path),
+                history,
                 settings,
                 fidelity=fidelity,
                 executor=executor,

@@ -1,12 +1,21 @@
-"""What does a person see while a command works? Everything here goes to stderr; stdout is for results."""
+"""What does a person see while a command works?
+
+Everything here goes to stderr; stdout is for results. What a run does is also written to its directory, for
+`effsearch status` in another terminal.
+"""
 
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from effsearch.results.status import StatusFile, Step
+from effsearch.space.slot_status import SlotStatus
 
 PRINT_SECONDS = 5.0  # between lines of progress where stderr is no terminal
 
@@ -29,6 +38,7 @@ class Watcher:
         self._is_live = self.console.is_terminal
         self._tasks: dict[str, TaskID] = {}
         self._last_printed = 0.0
+        self._status: StatusFile | None = None
 
     def __enter__(self) -> Self:
         if self._is_live:
@@ -45,8 +55,19 @@ class Watcher:
         """Print a line that stays."""
         self.console.print(text, markup=False)
 
+    def follow(self, run: Path) -> None:
+        """Write what is shown from now on to a run's directory as well."""
+        self._status = StatusFile(run, clock=time.time)
+
+    def show_slots(self, slots: Sequence[SlotStatus]) -> None:
+        """Take what every worker does, for `effsearch status`."""
+        if self._status is not None:
+            self._status.show_slots(slots)
+
     def show(self, what: str, done: float, total: float | None, text: str = "") -> None:
         """Show how far something is; `total` None where nobody knows."""
+        if self._status is not None:
+            self._status.show_step(Step(what=what, done=done, total=total, text=text))
         if self._is_live:
             if what not in self._tasks:
                 self._tasks[what] = self._progress.add_task(what, total=total, text=text)

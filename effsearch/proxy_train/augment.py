@@ -2,10 +2,14 @@
 
 Batches come as they are stored, uint8 (batch, size, size, 3), and are augmented whole: one gather crops and flips all
 their images, each by its own draw. What leaves is float32 (batch, 3, resolution, resolution) in channels-last memory.
+
+Chance is drawn on the CPU, apart from the work that it decides: so a seed means the same crops and flips on every
+device, and the draws of many batches can be sent to one at once.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -42,6 +46,34 @@ class Normalisation:
     std: tuple[float, float, float]
 
 
+class Draws(NamedTuple):
+    """What chance decides of a batch's augmentation."""
+
+    shifts: Tensor  # (2, batch, 1) int64: rows and columns, in stored pixels
+    is_flipped: Tensor  # (batch, 1)
+    centres: (
+        Tensor  # (2, batch, 1), of the cutout, as shares of the image's sides; (0,) where nothing is cut out
+    )
+
+
+def draw_augmentation(
+    batch: int, *, size: int, settings: AugmentSettings, generator: torch.Generator
+) -> Draws:
+    """Draw what is done to a batch of stored images.
+
+    Args:
+        batch: Number of images.
+        size: Side of the stored images.
+        settings: Reach of the shift, whether images flip, whether a square is cut out.
+        generator: On the CPU; it moves on by the same number whatever it draws.
+    """
+    reach = _reach(settings, size)
+    shifts = torch.randint(-reach, reach + 1, (2, batch, 1), generator=generator)
+    is_flipped = torch.randint(2, (batch, 1), generator=generator).bool() & settings.flips
+    centres = torch.rand(2, batch, 1, generator=generator) if settings.cutout_share else torch.empty(0)
+    return Draws(shifts, is_flipped, centres)
+
+
 def to_input(pixels: Tensor, *, normalisation: Normalisation, resolution: int) -> Tensor:
     """Give stored images as a network's input.
 
@@ -53,8 +85,7 @@ def to_input(pixels: Tensor, *, normalisation: Normalisation, resolution: int) -
     Returns:
         float32 (batch, 3, resolution, resolution), channels-last.
     """
-    mean = 255 * torch.tensor(normalisation.mean)
-    scale = 1 / (255 * torch.tensor(normalisation.std))
+    mean, scale = _mean_and_scale(normalisation, pixels.device)
     images = pixels.float().sub_(mean).mul_(scale).permute(0, 3, 1, 2)
     if images.shape[-1] != resolution or images.shape[-2] != resolution:
         images = functional.interpolate(
@@ -63,43 +94,47 @@ def to_input(pixels: Tensor, *, normalisation: Normalisation, resolution: int) -
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def crop_and_flip(pixels: Tensor, *, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+def crop_and_flip(pixels: Tensor, *, settings: AugmentSettings, draws: Draws) -> Tensor:
     """Give each image of a batch shifted and perhaps mirrored, by its own draw.
 
     Args:
         pixels: uint8 (batch, size, size, 3).
-        settings: Reach of the shift, padding, and whether images flip.
-        generator: Of the draws; it moves on by the same number whatever it draws.
+        settings: Padding, and the reach that the shifts were drawn with.
+        draws: On the device of the pixels.
 
     Returns:
         uint8 (batch, size, size, 3).
     """
     batch, size = pixels.shape[:2]
-    reach = round(settings.crop_share * size)
-    shifts = torch.randint(-reach, reach + 1, (2, batch, 1), generator=generator)
-    is_flipped = torch.randint(2, (batch, 1), generator=generator).bool() & settings.flips
-    places = torch.arange(size).expand(batch, size)
-    rows = places + shifts[0]  # (batch, size): where each row of the result comes from
-    columns = torch.where(is_flipped, size - 1 - places, places) + shifts[1]
+    reach = _reach(settings, size)
+    places = torch.arange(size, device=pixels.device).expand(batch, size)
+    rows = places + draws.shifts[0]  # (batch, size): where each row of the result comes from
+    columns = torch.where(draws.is_flipped, size - 1 - places, places) + draws.shifts[1]
     if settings.crop_padding == "zero":
         pixels = functional.pad(pixels, (0, 0, reach, reach, reach, reach))
         rows, columns = rows + reach, columns + reach
     else:
         rows, columns = (_mirrored(index, size) for index in (rows, columns))
-    return pixels[torch.arange(batch)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    images = torch.arange(batch, device=pixels.device)
+    return pixels[images[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def cut_out(images: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
+def cut_out(images: Tensor, *, share: float, centres: Tensor) -> Tensor:
     """Give normalised images, each with one square set to the mean colour; its centre lies anywhere in the image.
+
+    Args:
+        images: (batch, 3, height, width).
+        share: Side of the square, as a share of the image's.
+        centres: `Draws.centres`, on the device of the images.
 
     Source:
         arXiv:1708.04552.
     """
-    batch, _, height, width = images.shape
+    height, width = images.shape[2:]
     half = share * height / 2
-    centres = torch.rand(2, batch, 1, generator=generator)
-    is_row = (torch.arange(height) + 0.5 - centres[0] * height).abs() < half
-    is_column = (torch.arange(width) + 0.5 - centres[1] * width).abs() < half
+    rows, columns = (torch.arange(side, device=images.device) + 0.5 for side in (height, width))
+    is_row = (rows - centres[0] * height).abs() < half
+    is_column = (columns - centres[1] * width).abs() < half
     is_blank = (is_row[:, :, None] & is_column[:, None, :])[:, None]
     blanked = images.masked_fill(is_blank, 0.0)
     return blanked.contiguous(memory_format=torch.channels_last)  # the mask's layout would win otherwise
@@ -111,14 +146,28 @@ def augment(
     settings: AugmentSettings,
     normalisation: Normalisation,
     resolution: int,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Tensor:
     """Give a stored batch as varied, normalised input; see `crop_and_flip`, `to_input` and `cut_out`."""
-    pixels = crop_and_flip(pixels, settings=settings, generator=generator)
+    pixels = crop_and_flip(pixels, settings=settings, draws=draws)
     images = to_input(pixels, normalisation=normalisation, resolution=resolution)
     if settings.cutout_share:
-        images = cut_out(images, share=settings.cutout_share, generator=generator)
+        images = cut_out(images, share=settings.cutout_share, centres=draws.centres)
     return images
+
+
+def _reach(settings: AugmentSettings, size: int) -> int:
+    """The most pixels that an image is shifted by."""
+    return round(settings.crop_share * size)
+
+
+@lru_cache(maxsize=8)
+def _mean_and_scale(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Give what is subtracted and multiplied; kept, because to send it to a device is to wait for it."""
+    with torch.inference_mode(False):
+        mean = 255 * torch.tensor(normalisation.mean)
+        scale = 1 / (255 * torch.tensor(normalisation.std))
+        return mean.to(device), scale.to(device)
 
 
 def _mirrored(index: Tensor, size: int) -> Tensor:

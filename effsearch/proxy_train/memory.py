@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from effsearch.space.outcome import TrainingFailed
+from effsearch.space.outcome import OutOfMemory
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 _NEVER = 2**31 - 1
@@ -38,14 +38,14 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def memory_as_failure() -> Iterator[None]:
-    """Turn running out of memory into `TrainingFailed`: one network too large must not end a search."""
+    """Turn running out of memory into `OutOfMemory`: one network too large must not end a search."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingFailed(f"out of memory: {_first_line(error)}") from error
+        raise OutOfMemory(f"out of memory: {_first_line(error)}") from error
     except RuntimeError as error:
         if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise TrainingFailed(f"out of memory: {_first_line(error)}") from error
+            raise OutOfMemory(f"out of memory: {_first_line(error)}") from error
         raise
 
 

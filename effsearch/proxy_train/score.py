@@ -1,7 +1,7 @@
 """How good does a network look after little training?
 
-`ProxyEvaluator` is what the search is handed: spec, fidelity and seed in, score out. It pickles as a path and a few
-numbers, and opens the images once in each process. Only `evaluate_on_test` looks at test images.
+`ProxyEvaluator` is what the search is handed: spec, fidelity and seed in, score out. It pickles as a path, a few
+numbers and a device's name, and opens the images once in each process. Only `evaluate_on_test` looks at test images.
 """
 
 import dataclasses
@@ -16,16 +16,19 @@ from torch import nn
 from torch.nn import functional
 
 from effsearch.proxy_train.augment import Normalisation, to_input
+from effsearch.proxy_train.batches import choose_rows, open_on, send_rows
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData, Split, open_images
-from effsearch.proxy_train.memory import memory_as_failure
-from effsearch.proxy_train.train import (
-    TrainSettings,
-    choose_rows,
-    load_batch,
-    narrow_classifier,
-    train_model,
+from effsearch.proxy_train.device import (
+    ON_CPU,
+    Compute,
+    DeviceKind,
+    compute_on,
+    release_memory,
+    resolve_device,
 )
+from effsearch.proxy_train.memory import memory_as_failure
+from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model, with_batch_share
 from effsearch.space.outcome import Fidelity, ProxyResult, TrainingFailed
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
@@ -63,6 +66,7 @@ class ProxyEvaluator:
 
     handle: Path  # of the decoded images, `ImageData.handle`
     settings: TrainSettings
+    device: DeviceKind = "cpu"
 
     def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         """Give the score of a network.
@@ -75,17 +79,23 @@ class ProxyEvaluator:
         Raises:
             TrainingFailed: The loss was not finite, or memory ran out.
             RunError: The decoded images are gone.
+            UsageError: There is no such device.
         """
-        images = opened_images(self.handle)
+        images, compute = opened_images(self.handle), compute_on(resolve_device(self.device))
+        release_memory(compute.device)  # of the training before, however it ended
         with memory_as_failure():
-            training = train_proxy(images, spec, fidelity, seed, self.settings)
-            val = _score_val(training.model, images, fidelity, self.settings)
+            training = train_proxy(images, spec, fidelity, seed, self.settings, compute)
+            val = _score_val(training.model, images, fidelity, self.settings, compute)
         return ProxyResult(
             val_accuracy=val.accuracy,
             val_loss=val.loss,
             train_seconds=training.train_seconds,
             num_images_seen=training.num_images_seen,
         )
+
+    def with_batch_share(self, share: float) -> "ProxyEvaluator":
+        """Give one that trains with a share of the batch, for networks that memory is too small for otherwise."""
+        return dataclasses.replace(self, settings=with_batch_share(self.settings, share))
 
 
 def evaluate_on_test(
@@ -96,17 +106,20 @@ def evaluate_on_test(
     Raises:
         TrainingFailed: The loss was not finite, or memory ran out.
         RunError: The decoded images are gone.
+        UsageError: There is no such device.
     """
-    images = opened_images(evaluator.handle)
+    images, compute = opened_images(evaluator.handle), compute_on(resolve_device(evaluator.device))
+    release_memory(compute.device)  # of the training before, however it ended
     with memory_as_failure():
-        training = train_proxy(images, spec, fidelity, seed, evaluator.settings)
-        val = _score_val(training.model, images, fidelity, evaluator.settings)
+        training = train_proxy(images, spec, fidelity, seed, evaluator.settings, compute)
+        val = _score_val(training.model, images, fidelity, evaluator.settings, compute)
         test = score_on_split(
             training.model,
             images.test,
             normalisation=normalisation_of(images),
             resolution=fidelity.resolution,
             max_images=len(images.test),
+            compute=compute,
         )
     return FinalResult(
         test_accuracy=test.accuracy,
@@ -127,12 +140,18 @@ class ProxyTraining:
 
 
 def train_proxy(
-    images: ImageData, spec: ModelSpec, fidelity: Fidelity, seed: int, settings: TrainSettings
+    images: ImageData,
+    spec: ModelSpec,
+    fidelity: Fidelity,
+    seed: int,
+    settings: TrainSettings,
+    compute: Compute = ON_CPU,
 ) -> ProxyTraining:
     """Build and train what stands in for a network at a fidelity."""
     trained_spec = proxy_spec(spec, fidelity, num_classes=images.num_classes)
     model = build_model(for_short_training(trained_spec, settings), seed=seed)
     narrow_classifier(model)
+    model = model.to(compute.device)
     start = time.perf_counter()
     logs = train_model(
         model,
@@ -143,6 +162,7 @@ def train_proxy(
         num_images=fidelity.num_images,
         num_epochs=fidelity.num_epochs,
         seed=seed,
+        compute=compute,
     )
     return ProxyTraining(
         model=model,
@@ -168,23 +188,31 @@ def score_on_split(
     normalisation: Normalisation,
     resolution: int,
     max_images: int,
+    compute: Compute = ON_CPU,
 ) -> Score:
     """Score a trained network on at most `max_images` images, always the same; it is left in eval mode.
+
+    In float32 on every device: forward passes are a small share of a training, and rounding moves close calls.
 
     Raises:
         TrainingFailed: The network gives scores that are not finite.
     """
     rows = choose_rows(split.labels, max_images)
-    num_right, sum_losses, sum_capped = 0, 0.0, 0.0
+    images = open_on(split, compute)
+    by_batch = []  # on the device: right answers, sums of losses and of capped losses
     model.eval()
     with torch.inference_mode():
-        for start in range(0, len(rows), SCORE_BATCH):
-            pixels, labels = load_batch(split, rows[start : start + SCORE_BATCH])
+        for batch in send_rows(rows, SCORE_BATCH, images=images):
+            pixels, labels = images.take(batch)
             scores = model(to_input(pixels, normalisation=normalisation, resolution=resolution))
-            num_right += int((scores.argmax(1) == labels).sum())
             losses = functional.cross_entropy(scores, labels, reduction="none")
-            sum_losses += losses.sum().item()
-            sum_capped += losses.clamp(max=math.log(scores.shape[1])).sum().item()
+            capped = losses.clamp(max=math.log(scores.shape[1]))
+            by_batch.append(torch.stack([(scores.argmax(1) == labels).sum(), losses.sum(), capped.sum()]))
+    num_right, sum_losses, sum_capped = 0, 0.0, 0.0
+    for right, of_losses, of_capped in torch.stack(by_batch).tolist():
+        num_right += int(right)
+        sum_losses += of_losses
+        sum_capped += of_capped
     loss = sum_losses / len(rows)
     if not math.isfinite(loss):
         raise TrainingFailed(f"the trained network's loss on images it has not seen is {loss}")
@@ -204,11 +232,14 @@ def opened_images(handle: Path) -> ImageData:
     return open_images(handle)
 
 
-def _score_val(model: nn.Module, images: ImageData, fidelity: Fidelity, settings: TrainSettings) -> Score:
+def _score_val(
+    model: nn.Module, images: ImageData, fidelity: Fidelity, settings: TrainSettings, compute: Compute
+) -> Score:
     return score_on_split(
         model,
         images.val,
         normalisation=normalisation_of(images),
         resolution=fidelity.resolution,
         max_images=settings.max_val_images,
+        compute=compute,
     )

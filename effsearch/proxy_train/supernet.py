@@ -13,27 +13,30 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from effsearch.proxy_train.build import Block, Network, build_on_meta
+from effsearch.proxy_train.device import ON_CPU
 from effsearch.space.sharing import SharedLayer, SharedShapes, compact, shared_layers, weight_shape
 from effsearch.space.spec import ModelSpec
 
 
 class Supernet:
-    """The shared weights of some networks, on the CPU, in channels-last memory.
+    """The shared weights of some networks, in channels-last memory.
 
     Args:
         shapes: Of all shared tensors.
         seed: Of the first weights; each tensor's follow from it and the tensor's name alone.
+        device: Where they lie; they are drawn on the CPU, so they are the same on every device.
     """
 
-    def __init__(self, shapes: SharedShapes, *, seed: int) -> None:
+    def __init__(self, shapes: SharedShapes, *, seed: int, device: torch.device = ON_CPU.device) -> None:
         self.sharing = shapes.sharing
+        self._device = device
         self.weights: dict[str, nn.Parameter] = {}
         self._blocks: dict[tuple[SharedLayer, ...], Block] = {}
         for name, shape in shapes.weights.items():
             self._add_weight(name, shape, seed)
         for name, num_channels in shapes.norms.items():
-            self.weights[f"{name}_norm.weight"] = nn.Parameter(torch.ones(num_channels))
-            self.weights[f"{name}_norm.bias"] = nn.Parameter(torch.zeros(num_channels))
+            self.weights[f"{name}_norm.weight"] = nn.Parameter(torch.ones(num_channels, device=device))
+            self.weights[f"{name}_norm.bias"] = nn.Parameter(torch.zeros(num_channels, device=device))
 
     def __call__(self, spec: ModelSpec, images: Tensor) -> Tensor:
         """Give the class scores (batch, num_classes) of one network, norms with the batch's own statistics."""
@@ -47,7 +50,7 @@ class Supernet:
     def inherit(self, spec: ModelSpec) -> Network:
         """Give a network of its own with copies of its weights; its norms have seen nothing yet."""
         spec = compact(spec)
-        network = build_on_meta(spec).to_empty(device="cpu").to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        network = build_on_meta(spec).to_empty(device=self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         tensors = network.state_dict(keep_vars=True)
         with torch.no_grad():
             for shared in shared_layers(spec, self.sharing):
@@ -106,8 +109,8 @@ class Supernet:
             fan_out = shape[2] ** 2 * (shape[0] if shape[1] > 1 else 1)
             weight = torch.empty(shape).normal_(std=sqrt(2 / fan_out), generator=generator)
             weight = weight.contiguous(memory_format=torch.channels_last)
-        self.weights[f"{name}.weight"] = nn.Parameter(weight)
-        self.weights[f"{name}.bias"] = nn.Parameter(torch.zeros(shape[0]))
+        self.weights[f"{name}.weight"] = nn.Parameter(weight.to(self._device))
+        self.weights[f"{name}.bias"] = nn.Parameter(torch.zeros(shape[0], device=self._device))
 
 
 def _cut(whole: Tensor, shape: tuple[int, ...]) -> Tensor:

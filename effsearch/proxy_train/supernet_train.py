@@ -21,11 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from effsearch.proxy_train.augment import AugmentSettings, augment
+from effsearch.proxy_train.augment import AugmentSettings, augment, draw_augmentation
+from effsearch.proxy_train.batches import choose_rows, open_on, send_plans
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.steps import look_at
 from effsearch.proxy_train.supernet import Supernet
-from effsearch.proxy_train.train import choose_rows, load_batch
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import TrainingFailed, derive_seed
 from effsearch.space.proxy import proxy_spec
@@ -57,7 +59,12 @@ class SupernetSettings:
 
 
 def train_round(
-    task: TrainRound, *, space: SearchSpace, images: ImageData, settings: SupernetSettings
+    task: TrainRound,
+    *,
+    space: SearchSpace,
+    images: ImageData,
+    settings: SupernetSettings,
+    compute: Compute = ON_CPU,
 ) -> RoundResult:
     """Train one replica for one round, and leave its weights and momenta in the task's output file.
 
@@ -66,8 +73,9 @@ def train_round(
         RunError: The weights of the round before cannot be read, or the new ones not written.
     """
     plan = task.plan
-    started = time.process_time()
-    supernet = _fresh_supernet(space, plan, num_classes=images.num_classes)
+    clock = clock_of(compute)
+    started = clock()
+    supernet = _fresh_supernet(space, plan, num_classes=images.num_classes, device=compute.device)
     optimizer = make_supernet_optimizer(supernet, settings)
     if task.inputs:
         _load_mean(supernet, optimizer, task.inputs)
@@ -90,12 +98,13 @@ def train_round(
         num_images=plan.fidelity.num_images,
         settings=settings,
         generator=generator,
+        compute=compute,
     )
     _save(supernet, optimizer, task.output)
     return RoundResult(
         train_loss=train_loss,
         num_images_seen=len(steps) * settings.batch_size,
-        core_seconds=time.process_time() - started,
+        core_seconds=clock() - started,
     )
 
 
@@ -110,11 +119,12 @@ def train_steps(
     num_images: int,
     settings: SupernetSettings,
     generator: torch.Generator,
+    compute: Compute = ON_CPU,
 ) -> float:
     """Train a supernet in place, each step one network at its own resolution, and give the mean loss in nats.
 
     Args:
-        supernet: What is trained.
+        supernet: What is trained, on the device.
         optimizer: Of its weights, `make_supernet_optimizer`'s.
         images: Of which the training images are used.
         draw_path: Gives the network of the next step.
@@ -123,30 +133,44 @@ def train_steps(
         num_images: How many of the training images are used, at most; always the same ones.
         settings: How to train.
         generator: Of the images' order and augmentation.
+        compute: Device, and by which means it computes; each step is another network, so none is captured.
 
     Raises:
         TrainingFailed: The loss was not finite.
     """
     batches = _batches(images, num_images, settings, generator)
     normalisation = normalisation_of(images)
+    train = open_on(images.train, compute)
+    size = images.train.images.shape[1]
     sum_losses = 0.0
-    for step in steps:
-        rate = settings.learning_rate * settings.batch_size / REFERENCE_BATCH
-        for group in optimizer.param_groups:
-            group["lr"] = rate * _rate_share((step + 0.5) / num_steps, settings.warmup_share)
-        spec = draw_path()
-        pixels, labels = load_batch(images.train, next(batches))
-        inputs = augment(
-            pixels,
-            settings=settings.augment,
-            normalisation=normalisation,
-            resolution=spec.resolution,
-            generator=generator,
-        )
-        loss = _take_step(supernet, spec, inputs, labels, optimizer, settings)
-        if not math.isfinite(loss):
-            raise TrainingFailed(f"the supernet's loss became {loss} in step {step + 1} of {num_steps}")
-        sum_losses += loss
+    for start in range(0, len(steps), compute.steps_per_look):
+        some_steps = steps[start : start + compute.steps_per_look]
+        specs, rows, draws = [], [], []
+        for _ in some_steps:  # step by step, so that their number does not change what is drawn
+            specs.append(draw_path())
+            rows.append(next(batches))
+            draws.append(
+                draw_augmentation(len(rows[-1]), size=size, settings=settings.augment, generator=generator)
+            )
+        plans = send_plans(rows, draws, images=train, device=compute.device)
+        losses = []
+        for step, spec, plan in zip(some_steps, specs, plans, strict=True):
+            rate = settings.learning_rate * settings.batch_size / REFERENCE_BATCH
+            for group in optimizer.param_groups:
+                group["lr"] = rate * _rate_share((step + 0.5) / num_steps, settings.warmup_share)
+            pixels, labels = train.take(plan.rows)
+            inputs = augment(
+                pixels,
+                settings=settings.augment,
+                normalisation=normalisation,
+                resolution=spec.resolution,
+                draws=plan.draws,
+            )
+            losses.append(_take_step(supernet, spec, inputs, labels, optimizer, settings, compute))
+        for step, loss in zip(some_steps, look_at(losses), strict=True):
+            if not math.isfinite(loss):
+                raise TrainingFailed(f"the supernet's loss became {loss} in step {step + 1} of {num_steps}")
+            sum_losses += loss
     return sum_losses / max(1, len(steps))
 
 
@@ -164,16 +188,26 @@ def make_supernet_optimizer(supernet: Supernet, settings: SupernetSettings) -> t
 
 
 def load_supernet(
-    space: SearchSpace, plan: SupernetPlan, weights: tuple[Path, ...], *, num_classes: int
+    space: SearchSpace,
+    plan: SupernetPlan,
+    weights: tuple[Path, ...],
+    *,
+    num_classes: int,
+    device: torch.device = ON_CPU.device,
 ) -> Supernet:
     """Give the supernet whose weights are the mean of some files'.
 
     Raises:
         RunError: A file cannot be read, or is of another space.
     """
-    supernet = _fresh_supernet(space, plan, num_classes=num_classes)
+    supernet = _fresh_supernet(space, plan, num_classes=num_classes, device=device)
     _load_mean(supernet, None, weights)
     return supernet
+
+
+def clock_of(compute: Compute) -> Callable[[], float]:
+    """Give the clock that a core's work is measured by; on a GPU, where the core mostly waits, it is the wall's."""
+    return time.process_time if compute.device.type == "cpu" else time.perf_counter
 
 
 def path_spec(
@@ -189,9 +223,11 @@ def path_spec(
     return dataclasses.replace(spec, head=head, drop_path_rate=0.0)
 
 
-def _fresh_supernet(space: SearchSpace, plan: SupernetPlan, *, num_classes: int) -> Supernet:
+def _fresh_supernet(
+    space: SearchSpace, plan: SupernetPlan, *, num_classes: int, device: torch.device
+) -> Supernet:
     shapes = shared_shapes(space, plan.sharing, width=plan.fidelity.width, num_classes=num_classes)
-    return Supernet(shapes, seed=plan.seed)
+    return Supernet(shapes, seed=plan.seed, device=device)
 
 
 def _take_step(
@@ -201,16 +237,19 @@ def _take_step(
     labels: Tensor,
     optimizer: torch.optim.SGD,
     settings: SupernetSettings,
-) -> float:
+    compute: Compute,
+) -> Tensor:
     optimizer.zero_grad(set_to_none=True)
-    loss = functional.cross_entropy(supernet(spec, inputs), labels, label_smoothing=settings.label_smoothing)
+    with compute.autocast():
+        scores = supernet(spec, inputs)
+        loss = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
     if settings.max_gradient_norm:
         # The path's own tensors: the others have no gradient, and no step is taken with them.
         touched = [weight for weight in supernet.weights.values() if weight.grad is not None]
         nn.utils.clip_grad_norm_(touched, settings.max_gradient_norm)
     optimizer.step()
-    return loss.item()
+    return loss.detach()
 
 
 def _rate_share(way: float, warmup_share: float) -> float:
@@ -232,11 +271,11 @@ def _batches(
 
 
 def _save(supernet: Supernet, optimizer: torch.optim.SGD, path: Path) -> None:
-    tensors = {name: weight.detach().contiguous() for name, weight in supernet.weights.items()}
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in supernet.weights.items()}
     for name, weight in supernet.weights.items():
         momentum = optimizer.state[weight].get("momentum_buffer") if weight in optimizer.state else None
         if momentum is not None:
-            tensors[MOMENTUM_PREFIX + name] = momentum.contiguous()
+            tensors[MOMENTUM_PREFIX + name] = momentum.cpu().contiguous()
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -260,7 +299,8 @@ def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tup
             if optimizer is not None and momenta:
                 mean = torch.stack(momenta).sum(0) / len(files)
                 layout = torch.channels_last if mean.ndim == 4 else torch.contiguous_format
-                optimizer.state[weight]["momentum_buffer"] = mean.contiguous(memory_format=layout)
+                mean = mean.contiguous(memory_format=layout)
+                optimizer.state[weight]["momentum_buffer"] = mean.to(weight.device)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -3,23 +3,28 @@
 A training depends on network, images, settings and seed alone: on one CPU thread the same four give the same weights
 to the last bit. Weights, order of the images, augmentation, dropout and stochastic depth all follow the seed; which
 images are trained on does not, so that all candidates see the same ones.
+
+The loop is one for all devices: an epoch is drawn on the CPU and sent, its steps are taken one after another, and the
+losses are looked at now and then. On a GPU that is the only place where the host waits.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from effsearch.proxy_train.augment import AugmentSettings, Normalisation, augment
+from effsearch.proxy_train.augment import AugmentSettings, Normalisation, augment, draw_augmentation
+from effsearch.proxy_train.batches import BatchPlan, Images, choose_rows, open_on, send_plans
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.data.datasets import Split
+from effsearch.proxy_train.device import ON_CPU, Compute
+from effsearch.proxy_train.steps import Stepper, Work, look_at, make_stepper
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import TrainingFailed
 
@@ -76,6 +81,11 @@ class TrainSettings:
             raise UsageError(f"schedule must be one_cycle or cosine, got {self.schedule!r}")
 
 
+def with_batch_share(settings: TrainSettings, share: float) -> TrainSettings:
+    """Give settings whose batch is a share of what it was; the learning rate follows the batch by itself."""
+    return dataclasses.replace(settings, batch_size=max(2, int(settings.batch_size * share)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochLog:
     """What one epoch of training came to."""
@@ -108,13 +118,14 @@ def train_model(
     num_images: int,
     num_epochs: int,
     seed: int,
+    compute: Compute = ON_CPU,
     should_stop: Callable[[], bool] = never_stop,
     on_epoch: Callable[[EpochLog], None] = no_log,
 ) -> tuple[EpochLog, ...]:
     """Train a network in place, and give what each epoch came to.
 
     Args:
-        model: Network with fresh weights; it is left in training mode.
+        model: Network with fresh weights on the device; it is left in training mode.
         split: Stored training images, of any size.
         settings: How to train.
         normalisation: Statistics of the training images.
@@ -122,6 +133,7 @@ def train_model(
         num_images: How many of the split's images to train on, at most; always the same ones.
         num_epochs: Times each of them is seen, but for those that fill no batch.
         seed: Of order, augmentation, dropout and stochastic depth.
+        compute: Device, and by which means it computes.
         should_stop: Asked before each step.
         on_epoch: Called after each epoch.
 
@@ -137,36 +149,57 @@ def train_model(
     steps_per_epoch = len(rows) // batch_size
     num_steps = num_epochs * steps_per_epoch
     peak = settings.learning_rate * batch_size / REFERENCE_BATCH
+    images = open_on(split, compute)
     optimizer = make_optimizer(model, settings)
+    work = _work_of_step(
+        model,
+        optimizer,
+        images=images,
+        settings=settings,
+        normalisation=normalisation,
+        resolution=resolution,
+        compute=compute,
+    )
+    stepper: Stepper | None = None
     generator = torch.Generator().manual_seed(seed)
     model.train()
     logs: list[EpochLog] = []
-    with seeded_globally(seed):
+    with seeded_globally(seed, compute.device):
         for epoch in range(num_epochs):
             order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-            sum_losses = 0.0
-            for index in range(steps_per_epoch):
+            batches = order[: steps_per_epoch * batch_size].reshape(steps_per_epoch, batch_size)
+            size = split.images.shape[1]
+            draws = [
+                draw_augmentation(batch_size, size=size, settings=settings.augment, generator=generator)
+                for _ in batches
+            ]
+            plans = send_plans(batches, draws, images=images, device=compute.device)
+            stepper = stepper or make_stepper(
+                work,
+                model,
+                optimizer,
+                example=plans[0],
+                images=images,
+                compute=compute,
+                num_steps=num_steps,
+            )
+            sum_losses, waiting = 0.0, list[Tensor]()  # those that were not looked at
+            for index, plan in enumerate(plans):
                 if should_stop():
                     raise TrainingStopped
                 step = epoch * steps_per_epoch + index
-                rate = peak * rate_share(step, num_steps, settings)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                pixels, labels = load_batch(split, order[index * batch_size : (index + 1) * batch_size])
-                images = augment(
-                    pixels,
-                    settings=settings.augment,
-                    normalisation=normalisation,
-                    resolution=resolution,
-                    generator=generator,
-                )
-                loss = _take_step(model, optimizer, images, labels, settings)
-                if not math.isfinite(loss):
-                    raise TrainingFailed(
-                        f"the loss became {loss} in step {step + 1} of {num_steps} "
-                        f"(epoch {epoch + 1}, learning rate {rate:.3g})"
-                    )
-                sum_losses += loss
+                waiting.append(stepper(plan, peak * rate_share(step, num_steps, settings)))
+                if len(waiting) < compute.steps_per_look and index + 1 < steps_per_epoch:
+                    continue
+                for looked_at, loss in enumerate(look_at(waiting), start=step + 1 - len(waiting)):
+                    if not math.isfinite(loss):
+                        rate = peak * rate_share(looked_at, num_steps, settings)
+                        raise TrainingFailed(
+                            f"the loss became {loss} in step {looked_at + 1} of {num_steps} "
+                            f"(epoch {epoch + 1}, learning rate {rate:.3g})"
+                        )
+                    sum_losses += loss
+                waiting.clear()
             logs.append(
                 EpochLog(
                     epoch=epoch + 1,
@@ -206,26 +239,6 @@ def rate_share(step: int, num_steps: int, settings: TrainSettings) -> float:
     return left if settings.schedule == "one_cycle" else 0.5 - 0.5 * math.cos(math.pi * left)
 
 
-def choose_rows(labels: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Give the rows of at most `num_rows` images, every class in proportion, and always the same.
-
-    Fewer are a part of more, and every class has one before any has two.
-    """
-    generator = np.random.default_rng(0)
-    shuffled = generator.permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]  # grouped by class, shuffled inside it
-    counts = np.bincount(labels)
-    places = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    shares = places / np.repeat(counts, counts)  # how much of its class comes before each image
-    return np.sort(by_class[np.argsort(shares, kind="stable")[:num_rows]])
-
-
-def load_batch(split: Split, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Give stored images (batch, size, size, 3) uint8 and labels (batch,) int64, copied from where they lie."""
-    pixels = np.asarray(split.images[rows])
-    return torch.from_numpy(pixels), torch.from_numpy(np.asarray(split.labels[rows]))
-
-
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
     """Give the optimizer of a network; vectors (norms and biases) do not decay."""
     parameters = list(model.parameters())
@@ -238,20 +251,44 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.SGD
 
 
 @contextmanager
-def seeded_globally(seed: int) -> Iterator[None]:
-    """Seed torch's global CPU generator, which dropout draws from, and put it back as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
+def seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed the global generators that dropout draws from, and put them back as they were afterwards."""
+    gpus = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(seed)
+        if gpus:
+            torch.cuda.manual_seed(seed)
         yield
 
 
-def _take_step(
-    model: nn.Module, optimizer: torch.optim.SGD, images: Tensor, labels: Tensor, settings: TrainSettings
-) -> float:
-    loss = functional.cross_entropy(model(images), labels, label_smoothing=settings.label_smoothing)
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
-    if settings.max_gradient_norm:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
-    optimizer.step()
-    return loss.item()
+def _work_of_step(
+    model: nn.Module,
+    optimizer: torch.optim.SGD,
+    *,
+    images: Images,
+    settings: TrainSettings,
+    normalisation: Normalisation,
+    resolution: int,
+    compute: Compute,
+) -> Work:
+    """Give what a step does from its plan to its loss; on a device that holds the images, nothing in it waits."""
+
+    def work(plan: BatchPlan) -> Tensor:
+        pixels, labels = images.take(plan.rows)
+        inputs = augment(
+            pixels,
+            settings=settings.augment,
+            normalisation=normalisation,
+            resolution=resolution,
+            draws=plan.draws,
+        )
+        optimizer.zero_grad()
+        with compute.autocast():
+            loss = functional.cross_entropy(model(inputs), labels, label_smoothing=settings.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
+        if settings.max_gradient_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+        optimizer.step()
+        return loss.detach()
+
+    return work

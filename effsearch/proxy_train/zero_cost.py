@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from effsearch.proxy_train.augment import to_input
+from effsearch.proxy_train.batches import choose_rows, load_batch
 from effsearch.proxy_train.build import Block, Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.score import for_short_training, normalisation_of
-from effsearch.proxy_train.train import TrainSettings, choose_rows, load_batch, narrow_classifier
+from effsearch.proxy_train.train import TrainSettings, narrow_classifier
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import TrainingFailed
 from effsearch.space.spec import ModelSpec
@@ -35,6 +37,7 @@ def zero_cost_scores(
     resolution: int,
     num_images: int = 64,
     seed: int,
+    compute: Compute = ON_CPU,
 ) -> dict[str, float]:
     """Give some scores of a network with fresh weights on training images, always the same ones.
 
@@ -45,6 +48,7 @@ def zero_cost_scores(
         resolution: Side that images are resized to.
         num_images: How many to look at, at most.
         seed: Of the weights.
+        compute: Device that the network runs on; in float32 on each.
 
     Raises:
         TrainingFailed: A score is not finite, or memory ran out.
@@ -57,11 +61,12 @@ def zero_cost_scores(
     if len(rows) < 2:
         raise UsageError(f"zero-cost scores need at least 2 images, got {len(rows)}")
     with memory_as_failure():
-        pixels, labels = load_batch(images.train, rows)
+        pixels, labels = (tensor.to(compute.device) for tensor in load_batch(images.train, rows))
         batch = to_input(pixels, normalisation=normalisation_of(images), resolution=resolution)
         own = dataclasses.replace(spec, resolution=resolution, num_classes=images.num_classes)
         model = build_model(for_short_training(own, TrainSettings()), seed=seed)
         narrow_classifier(model)
+        model = model.to(compute.device)
         scores = {name: ZERO_COST[name](model, batch, labels) for name in names}
     for name, score in scores.items():
         if not math.isfinite(score):
@@ -84,7 +89,7 @@ def measure_naswot(model: Network, images: Tensor, labels: Tensor) -> float:
     Source:
         arXiv:2006.04647.
     """
-    kernel = torch.eye(len(images), dtype=torch.float64)
+    kernel = torch.eye(len(images), dtype=torch.float64, device=images.device)
 
     def add_signs(module: nn.Module, inputs: object, output: Tensor) -> None:
         signs = (output > 0).movedim(1, -1).flatten(1).float().mul_(2).sub_(1)  # (batch, units), -1 or 1
@@ -94,7 +99,7 @@ def measure_naswot(model: Network, images: Tensor, labels: Tensor) -> float:
         scores = model(images)
     if not scores.isfinite().all():
         return math.nan
-    return float(torch.linalg.slogdet(kernel).logabsdet)
+    return float(torch.linalg.slogdet(kernel.cpu()).logabsdet)  # small: not worth loading a GPU's solver
 
 
 def measure_gradient_norm(model: Network, images: Tensor, labels: Tensor) -> float:
@@ -148,7 +153,7 @@ def measure_zen(model: Network, images: Tensor, labels: Tensor) -> float:
     """
     plain = _without_extras(model)
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2, *images.shape, generator=generator)
+    noise = torch.randn(2, *images.shape, generator=generator).to(images.device)
     maps: list[Tensor] = []
 
     def keep_input(module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -230,6 +235,7 @@ def _without_extras(model: Network) -> Network:
         for stage in model.spec.stages
     )
     plain = build_model(dataclasses.replace(model.spec, stages=stages), seed=0)
+    plain = plain.to(next(model.parameters()).device)
     known = model.state_dict()
     plain.load_state_dict({name: known[name] for name in plain.state_dict()})
     with torch.no_grad():

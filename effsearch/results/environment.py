@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from effsearch.space.passwords import hide_passwords
+
 PACKAGES = ("effsearch", "torch", "numpy", "optuna", "pandas", "matplotlib", "pillow", "fvcore")
 
 Environment = dict[str, str | int | dict[str, str]]
@@ -18,7 +20,7 @@ Environment = dict[str, str | int | dict[str, str]]
 def describe_environment(*, now: datetime, command_line: Sequence[str] | None = None) -> Environment:
     """What a number needs beside it to be believed, as JSON.
 
-    Versions come from the installed packages' own records: nothing is imported.
+    Versions come from the installed packages' own records: nothing is imported. Passwords in URLs are hidden.
 
     Args:
         now: The present, with its time zone.
@@ -27,7 +29,9 @@ def describe_environment(*, now: datetime, command_line: Sequence[str] | None = 
     folder = Path.cwd()
     return {
         "time": now.astimezone(UTC).isoformat(),
-        "command_line": shlex.join(sys.argv if command_line is None else command_line),
+        "command_line": shlex.join(
+            [hide_passwords(word) for word in (sys.argv if command_line is None else command_line)]
+        ),
         "working_directory": str(folder),
         "git_commit": git_commit(folder),
         "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},

@@ -21,7 +21,14 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 def to_entry(
     evaluation: Evaluation, *, data_fingerprint: str, settings_hash: str, now: datetime
 ) -> LedgerEntry:
-    """Give the ledger's entry for an ended training."""
+    """Give the ledger's entry for an ended training.
+
+    Args:
+        evaluation: The training.
+        data_fingerprint: Of the images.
+        settings_hash: Of the settings it was trained with; another where it had only a share of the batch.
+        now: The present.
+    """
     job, result = evaluation.job, evaluation.result
     fidelity = job.fidelity
     coefficients: dict[str, float] = {}
@@ -54,6 +61,7 @@ def to_entry(
         coefficients=coefficients,
         spec=to_dict(job.spec),
         time=now.isoformat(),
+        batch_share=job.batch_share,
     )
 
 
@@ -87,5 +95,6 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
         choices=entry.point,
         coefficients=triple,
         phi=coefficients.get("phi", 0.0),
+        batch_share=entry.batch_share,
     )
     return Evaluation(job=job, result=result, failure=entry.failure, seconds=entry.train_seconds)

@@ -66,6 +66,7 @@ class LedgerEntry:
     spec: Mapping[str, Any]  # Any: JSON; empty for a screening, whose point says all
     time: str  # ISO 8601, UTC
     features: Mapping[str, float] = field(default_factory=dict)  # known without a separate training
+    batch_share: float = 1.0  # of the run's batch; less where memory ran out, and `settings_hash` says so too
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
@@ -80,6 +81,8 @@ class LedgerEntry:
         for name, number in self.fidelity.items():
             if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
                 raise ValueError(f"fidelity: {name} must be a finite number, got {number!r}")
+        if isinstance(self.batch_share, bool) or not 0 < self.batch_share <= 1:
+            raise ValueError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
         if self.failure and self.val_accuracy is not None:
             raise ValueError(f"a failure has no accuracy, got {self.val_accuracy} and {self.failure!r}")
         if not self.failure and self.val_accuracy is None and self.kind != "screen":
@@ -113,6 +116,8 @@ def to_line(entry: LedgerEntry) -> str:
     record = to_user_names({one.name: getattr(entry, one.name) for one in fields(entry)})
     if not entry.features:
         del record["features"]
+    if entry.batch_share == 1:
+        del record["batch_share"]
     record["fidelity"] = to_user_names(entry.fidelity)
     return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
 
@@ -132,6 +137,7 @@ def from_record(record: object) -> LedgerEntry:
             f"schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; use a newer one"
         )
     values.setdefault("features", {})  # written only where there are some
+    values.setdefault("batch_share", 1.0)  # written only where it was less
     known = {one.name for one in fields(LedgerEntry)}
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")

@@ -34,8 +34,8 @@ def trials_frame(entries: Sequence[LedgerEntry]) -> pd.DataFrame:
     """One row per entry, oldest first, columns named as users know them.
 
     Fidelity, point of the space and coefficients are spread over columns (`fidelity.images`,
-    `stage3.kernel_size`, `alpha`), empty where an entry has none. Whole numbers stay whole beside empty
-    cells.
+    `stage3.kernel_size`, `alpha`), empty where an entry has none; `batch_share` is there only where some training
+    had to do with a smaller batch. Whole numbers stay whole beside empty cells.
     """
     import pandas as pd
 
@@ -58,6 +58,8 @@ def _row(entry: LedgerEntry) -> dict[str, Any]:  # Any: cells of several types
     row = to_user_names({name: getattr(entry, name) for name in _COLUMNS})
     row |= {f"fidelity.{name}": value for name, value in to_user_names(entry.fidelity).items()}
     row |= entry.coefficients
+    if entry.batch_share != 1:
+        row["batch_share"] = entry.batch_share
     return row | dict(entry.point)
 
 

@@ -224,6 +224,7 @@ class _Search:
             ),
             seed=derive_seed(self.settings.seed, network, replicate),
             replicate=replicate,
+            batch_share=1.0,  # the first training's memory is no word on this one's
         )
 
     def take_trial(self, evaluation: Evaluation) -> None:

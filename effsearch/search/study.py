@@ -2,7 +2,7 @@
 
 Its sampler works on a study in memory. Each finished trial is also written whole to a journal file in the run
 directory, with one `add_trial`: no half trial, no stale running one. The ledger stays the record; the journal is
-brought up to date from it.
+brought up to date from it. `shared_studies` writes the same to a data base.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -55,11 +55,32 @@ def _directions(has_two_objectives: bool) -> list[StudyDirection]:
     return [one, StudyDirection.MINIMIZE] if has_two_objectives else [one]
 
 
-class JournalStudy:
+class WrittenStudy:
+    """A study that is only added to: one trial for each network."""
+
+    def __init__(self, storage: BaseStorage, *, study_name: str, has_two_objectives: bool = False) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.study = optuna.create_study(
+            study_name=study_name,
+            storage=storage,
+            directions=_directions(has_two_objectives),
+            load_if_exists=True,
+        )
+        trials = self.study.get_trials(deepcopy=False)
+        self._networks = {trial.user_attrs.get(NETWORK_ATTRIBUTE) for trial in trials}
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Write a finished trial, unless the study has one of that network."""
+        network = trial.user_attrs[NETWORK_ATTRIBUTE]
+        if network not in self._networks:
+            self.study.add_trial(trial)
+            self._networks.add(network)
+
+
+class JournalStudy(WrittenStudy):
     """A study in the run directory's journal file, for Optuna's own tools."""
 
     def __init__(self, path: Path, *, study_name: str, has_two_objectives: bool = False) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         lock = _FileLock(path)
         lock.acquire()
         try:
@@ -67,21 +88,7 @@ class JournalStudy:
         finally:
             lock.release()
         storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-        self._study = optuna.create_study(
-            study_name=study_name,
-            storage=storage,
-            directions=_directions(has_two_objectives),
-            load_if_exists=True,
-        )
-        trials = self._study.get_trials(deepcopy=False)
-        self._networks = {trial.user_attrs.get(NETWORK_ATTRIBUTE) for trial in trials}
-
-    def add(self, trial: FrozenTrial) -> None:
-        """Write a finished trial, unless the study has one of that network."""
-        network = trial.user_attrs[NETWORK_ATTRIBUTE]
-        if network not in self._networks:
-            self._study.add_trial(trial)
-            self._networks.add(network)
+        super().__init__(storage, study_name=study_name, has_two_objectives=has_two_objectives)
 
 
 class _FileLock(JournalFileOpenLock):

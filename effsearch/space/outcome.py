@@ -47,6 +47,10 @@ class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not 
     """A candidate could not be trained: a recorded outcome with its reason, not the end of the search."""
 
 
+class OutOfMemory(TrainingFailed):
+    """A candidate needed more memory than there was; a smaller batch needs less."""
+
+
 EvaluationKind = Literal[
     "anchor", "trial", "confirm", "coefficient", "ablation", "final", "validate", "rung", "screen"
 ]
@@ -67,6 +71,11 @@ class Job:
     choices: Mapping[str, str | int | float] = field(default_factory=dict)  # the point, where there is one
     coefficients: tuple[float, float, float] | None = None  # alpha, beta, gamma
     phi: float = 0.0
+    batch_share: float = 1.0  # of the settings' batch; less where memory ran out with all of it
+
+    def __post_init__(self) -> None:
+        if not 0 < self.batch_share <= 1:
+            raise SpecError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

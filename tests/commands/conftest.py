@@ -16,10 +16,10 @@ def train_by(monkeypatch: pytest.MonkeyPatch, evaluate: Evaluator) -> None:
     """Has every command score networks with `evaluate`, in this process."""
 
     @contextmanager
-    def local_executor(images: object, num_workers: int) -> Iterator[Executor]:
+    def open_executor(images: object, placement: object, **more: object) -> Iterator[Executor]:
         yield SerialExecutor(evaluate)
 
-    monkeypatch.setattr("effsearch.commands.proxy.local_executor", local_executor)
+    monkeypatch.setattr("effsearch.commands.pools.open_executor", open_executor)
 
 
 def ledger_of(run: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from effsearch.commands.inputs import read_base
+from effsearch.commands.placement import Placement
 from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.scaling.scale import within_reach
 from effsearch.space.coefficients import ScalingCoefficients
@@ -34,7 +35,7 @@ def b0_options() -> ScaleOptions:
         resolution=None,
         run=None,
         runs_root=Path("runs"),
-        num_workers=1,
+        placement=Placement(num_workers=1),
         search=None,
         proxy=None,
     )

@@ -20,16 +20,17 @@ import torch
 from PIL import Image
 
 from effsearch import cli
-from effsearch.commands import proxy
+from effsearch.commands import pools, proxy
 from effsearch.commands.baseline import screen_plan, screening
 from effsearch.commands.baseline.report import chance_warnings, front_rows, make_report
 from effsearch.commands.baseline.screen_plan import describe_screen, minutes_left, plan_screen
 from effsearch.commands.baseline.screening import run_screen
-from effsearch.commands.baseline.studies import JOURNAL_FILE
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.inputs import read_space
+from effsearch.commands.placement import Placement
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
+from effsearch.commands.run_studies import JOURNAL_FILE
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.results.certificate import read_certificate
@@ -83,12 +84,12 @@ QUICK = (
 
 
 class SerialPool:
-    """Does the tasks of a `WorkerPool` in this process, each when it is waited for."""
+    """Does the tasks of a `ProcessPool` in this process, each when it is waited for."""
 
     num_slots = 1
     before_each: Callable[[Any], None] = staticmethod(lambda task: None)
 
-    def __init__(self, work: Callable[[Any], Any], *, num_workers: int, prepare: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[Any], Any], placement: Placement, **more: object) -> None:
         self._work = work
         self._tasks: list[Any] = []
 
@@ -106,7 +107,7 @@ class SerialPool:
         try:
             return Ended(task, self._work(task), "", 0.0)
         except TrainingFailed as error:
-            return Ended(task, None, str(error), 0.0)
+            return Ended(task, None, str(error), 0.0, "training")
 
     def close(self) -> None:
         """Nothing to stop."""
@@ -137,11 +138,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         torch.set_num_threads(1)
         patch.chdir(folder)
         patch.setenv("EFFSEARCH_CACHE", str(folder / "cache"))
-        patch.setattr(screening, "WorkerPool", SerialPool)
+        patch.setattr(screening, "open_pool", SerialPool)
         patch.setattr(screen_plan, "ROUND_SECONDS", 0.1)
-        patch.setattr(
-            proxy, "ProcessExecutor", lambda evaluate, *, num_workers, prepare: SerialExecutor(evaluate)
-        )
+        patch.setattr(pools, "PoolExecutor", lambda evaluate, start_pool, say: SerialExecutor(evaluate))
         for module in (screen_plan, proxy):
             patch.setattr(module, "step_seconds", lambda *args, **kwargs: SECONDS_PER_STEP)
         yield folder
@@ -490,7 +489,7 @@ def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> d
     with create_or_resume(
         Path(name), command="baseline", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
     ) as folder:
-        recorder = Recorder(folder, images)
+        recorder = Recorder(folder, images, device="cpu")
         try:
             return run_screen(
                 folder,
@@ -501,7 +500,7 @@ def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> d
                 anchors=[],
                 wants_front=False,
                 seconds_left=seconds_left,
-                num_workers=2,
+                placement=Placement(num_workers=2),
                 watcher=Watcher(),
             )
         finally:

@@ -7,6 +7,7 @@ from effsearch.proxy_train.augment import (
     augment,
     crop_and_flip,
     cut_out,
+    draw_augmentation,
     to_input,
 )
 from effsearch.space.errors import UsageError
@@ -16,6 +17,12 @@ PLAIN = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def crop(pixels, settings):
+    """Images shifted and flipped as a seed says."""
+    draws = draw_augmentation(len(pixels), size=pixels.shape[1], settings=settings, generator=generator())
+    return crop_and_flip(pixels, settings=settings, draws=draws)
 
 
 def numbered_pixels(batch, size):
@@ -58,7 +65,7 @@ def test_shrinking_averages_rather_than_skips_pixels():
 
 def test_a_crop_shifts_each_image_by_its_own_draw_within_reach():
     settings = AugmentSettings(crop_share=0.125, flips=False)
-    cropped = crop_and_flip(numbered_pixels(200, 32), settings=settings, generator=generator())
+    cropped = crop(numbered_pixels(200, 32), settings)
     centre_rows, centre_columns = (cropped[:, 16, 16, channel].int() - 16 for channel in (0, 1))
     assert sorted(set(centre_rows.tolist())) == list(range(-4, 5))
     assert sorted(set(centre_columns.tolist())) == list(range(-4, 5))
@@ -68,7 +75,7 @@ def test_a_crop_shifts_each_image_by_its_own_draw_within_reach():
 
 def test_reflection_mirrors_the_image_and_does_not_repeat_the_edge():
     settings = AugmentSettings(crop_share=0.25, flips=False)
-    cropped = crop_and_flip(numbered_pixels(100, 8), settings=settings, generator=generator())
+    cropped = crop(numbered_pixels(100, 8), settings)
     shift_up = next(image for image in cropped if image[4, 0, 0] == 2)  # rows from -2 on
     assert shift_up[:4, 0, 0].tolist() == [2, 1, 0, 1]
     shift_down = next(image for image in cropped if image[4, 0, 0] == 6)  # rows up to 9
@@ -77,7 +84,7 @@ def test_reflection_mirrors_the_image_and_does_not_repeat_the_edge():
 
 def test_zero_padding_brings_in_black():
     settings = AugmentSettings(crop_share=0.25, crop_padding="zero", flips=False)
-    cropped = crop_and_flip(numbered_pixels(100, 8), settings=settings, generator=generator())
+    cropped = crop(numbered_pixels(100, 8), settings)
     shift_up = next(image for image in cropped if image[4, 4, 0] == 2)
     assert not shift_up[:2].any()
     assert shift_up[2:, 4, 0].tolist() == [0, 1, 2, 3, 4, 5]
@@ -86,7 +93,7 @@ def test_zero_padding_brings_in_black():
 def test_about_half_of_the_images_are_flipped():
     settings = AugmentSettings(crop_share=0.0)
     pixels = numbered_pixels(400, 6)
-    flipped = crop_and_flip(pixels, settings=settings, generator=generator())
+    flipped = crop(pixels, settings)
     is_flipped = flipped[:, 0, 0, 1] == 5
     assert 150 < int(is_flipped.sum()) < 250
     assert torch.equal(flipped[is_flipped], pixels[is_flipped].flip(2))
@@ -96,11 +103,13 @@ def test_about_half_of_the_images_are_flipped():
 def test_with_everything_off_images_pass_unchanged():
     settings = AugmentSettings(crop_share=0.0, flips=False)
     pixels = numbered_pixels(5, 6)
-    assert torch.equal(crop_and_flip(pixels, settings=settings, generator=generator()), pixels)
+    assert torch.equal(crop(pixels, settings), pixels)
 
 
 def test_a_cutout_blanks_one_square_of_the_asked_share():
-    images = cut_out(torch.ones(100, 3, 16, 16), share=0.25, generator=generator())
+    images = cut_out(
+        torch.ones(100, 3, 16, 16), share=0.25, centres=torch.rand(2, 100, 1, generator=generator())
+    )
     num_blank = (images[:, 0] == 0).sum((1, 2))
     assert num_blank.max() == 16  # 4 x 4; less where it hangs over the edge
     assert num_blank.min() >= 4
@@ -109,19 +118,42 @@ def test_a_cutout_blanks_one_square_of_the_asked_share():
 
 def test_one_seed_augments_one_way_and_another_seed_another():
     pixels = torch.randint(256, (8, 10, 10, 3), generator=generator(9)).to(torch.uint8)
+    settings = AugmentSettings(cutout_share=0.3)
     first, again, other = (
         augment(
             pixels,
-            settings=AugmentSettings(cutout_share=0.3),
+            settings=settings,
             normalisation=PLAIN,
             resolution=12,
-            generator=generator(seed),
+            draws=draw_augmentation(8, size=10, settings=settings, generator=generator(seed)),
         )
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("cutout_share", [0.0, 0.5])
+def test_draws_come_in_the_order_that_old_runs_were_trained_with(cutout_share):
+    """Shifts, then flips, then what is cut out, and nothing in between: another order is another augmentation."""
+    settings, expected, given = AugmentSettings(cutout_share=cutout_share), generator(5), generator(5)
+    for _ in range(2):
+        draws = draw_augmentation(6, size=32, settings=settings, generator=given)
+        assert torch.equal(draws.shifts, torch.randint(-4, 5, (2, 6, 1), generator=expected))
+        assert torch.equal(draws.is_flipped, torch.randint(2, (6, 1), generator=expected).bool())
+        if cutout_share:
+            assert torch.equal(draws.centres, torch.rand(2, 6, 1, generator=expected))
+
+
+def test_without_flips_as_much_is_drawn():
+    shifts = [
+        draw_augmentation(3, size=32, settings=AugmentSettings(flips=flips), generator=given).shifts
+        for flips in (True, False)
+        for given in [generator(1)]
+        for _ in range(2)
+    ]
+    assert torch.equal(shifts[1], shifts[3])
 
 
 @pytest.mark.parametrize(

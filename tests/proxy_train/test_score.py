@@ -18,8 +18,8 @@ from effsearch.proxy_train.score import (
     score_on_split,
 )
 from effsearch.proxy_train.train import TrainSettings
-from effsearch.space.errors import RunError
-from effsearch.space.outcome import Fidelity, TrainingFailed
+from effsearch.space.errors import RunError, UsageError
+from effsearch.space.outcome import Fidelity, OutOfMemory, TrainingFailed
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,6 +111,12 @@ def test_a_score_needs_no_test_images(evaluator, monkeypatch):
     assert evaluator(SPEC, dataclasses.replace(FIDELITY, num_epochs=1), 1).val_loss > 0
 
 
+def test_a_device_that_is_not_there_is_said(evaluator, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="--device cuda: torch finds no CUDA device"):
+        dataclasses.replace(evaluator, device="cuda")(SPEC, FIDELITY, 1)
+
+
 def test_missing_images_are_said(tmp_path):
     with pytest.raises(RunError, match="damaged"):
         ProxyEvaluator(tmp_path / "gone", SETTINGS)(SPEC, FIDELITY, 1)
@@ -157,12 +163,12 @@ def test_scores_that_are_not_finite_are_a_failed_training():
     ],
 )
 def test_running_out_of_memory_is_a_failed_training(error):
-    with pytest.raises(TrainingFailed, match="out of memory: "), memory_as_failure():
+    with pytest.raises(OutOfMemory, match="out of memory: "), memory_as_failure():
         raise error
 
 
 def test_torch_really_says_so_when_memory_runs_out():
-    with pytest.raises(TrainingFailed, match=r"out of memory: .*allocate"), memory_as_failure():
+    with pytest.raises(OutOfMemory, match=r"out of memory: .*allocate"), memory_as_failure():
         torch.empty(2**60, dtype=torch.uint8)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import pickle
 
@@ -9,6 +10,7 @@ from PIL import Image
 from effsearch.proxy_train import screen
 from effsearch.proxy_train.augment import to_input
 from effsearch.proxy_train.data.datasets import load_images
+from effsearch.proxy_train.device import ON_CPU
 from effsearch.proxy_train.score import normalisation_of, opened_images
 from effsearch.proxy_train.screen import SupernetWorker, compute_norm_statistics, score_inherited
 from effsearch.proxy_train.supernet import Supernet
@@ -148,6 +150,16 @@ def test_norm_statistics_are_those_of_the_training_images(worker):
     norm = network.stem.get_submodule("conv_norm")
     torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)))
     torch.testing.assert_close(norm.running_var, maps.var((0, 2, 3)))
+
+
+def test_a_score_is_the_same_wherever_the_images_lie(worker):
+    images = opened_images(worker.handle)
+    supernet, spec = make_network(images)
+    scores = [
+        score_inherited(supernet, spec, images, resolution=12, settings=SETTINGS, compute=compute)
+        for compute in (ON_CPU, dataclasses.replace(ON_CPU, has_resident_images=True))
+    ]
+    assert scores[0] == scores[1]
 
 
 def test_norm_statistics_forget_what_was_there_before(worker):

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from effsearch.proxy_train.data.datasets import ImageData, Split
+from effsearch.proxy_train.device import ON_CPU
 from effsearch.proxy_train.supernet import Supernet
 from effsearch.proxy_train.supernet_train import (
     MOMENTUM_PREFIX,
@@ -75,12 +76,21 @@ IMAGES = make_images()
 
 
 def train(
-    output, *, plan=PLAN, round_index=0, replica=0, inputs=(), paths=PATHS, settings=SETTINGS, images=IMAGES
+    output,
+    *,
+    plan=PLAN,
+    round_index=0,
+    replica=0,
+    inputs=(),
+    paths=PATHS,
+    settings=SETTINGS,
+    images=IMAGES,
+    compute=ON_CPU,
 ):
     task = TrainRound(
         plan=plan, round_index=round_index, replica=replica, paths=paths, inputs=tuple(inputs), output=output
     )
-    return train_round(task, space=SPACE, images=images, settings=settings)
+    return train_round(task, space=SPACE, images=images, settings=settings, compute=compute)
 
 
 def same_tensors(first, second):
@@ -105,6 +115,14 @@ def test_one_round_is_the_same_to_the_bit(tmp_path):
     assert same_tensors(tmp_path / "one", tmp_path / "two")
     assert result.train_loss == again.train_loss
     assert result.num_images_seen == 3 * 16
+
+
+def test_a_device_that_runs_ahead_with_its_own_images_trains_the_same(tmp_path):
+    train(tmp_path / "one")
+    for steps_per_look in (2, 50):
+        compute = dataclasses.replace(ON_CPU, has_resident_images=True, steps_per_look=steps_per_look)
+        train(tmp_path / "two", compute=compute)
+        assert same_tensors(tmp_path / "one", tmp_path / "two")
 
 
 def test_training_leaves_global_random_state_alone(tmp_path):

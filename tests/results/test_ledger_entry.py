@@ -31,6 +31,14 @@ def test_a_failure_round_trips(make_entry: MakeEntry) -> None:
     assert not entry.has_succeeded
 
 
+def test_a_share_of_the_batch_is_written_where_there_was_less_than_all_of_it(make_entry: MakeEntry) -> None:
+    entry = make_entry(batch_share=0.5)
+    record = json.loads(to_line(entry))
+    assert record["batch_share"] == 0.5
+    assert from_record(record) == entry
+    assert "batch_share" not in json.loads(to_line(make_entry()))
+
+
 def test_the_keys_in_the_file_are_those_users_know(make_entry: MakeEntry) -> None:
     record = json.loads(to_line(make_entry()))
     assert record["schema_version"] == 1
@@ -87,6 +95,8 @@ def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -
         ({"val_accuracy": 51.3}, r"val_accuracy must be in \[0, 1\], got 51.3"),
         ({"val_accuracy": float("nan")}, r"val_accuracy must be in \[0, 1\], got nan"),
         ({"val_loss": float("inf")}, "val_loss must be finite"),
+        ({"batch_share": 0.0}, "batch_share must be above 0 and at most 1, got 0.0"),
+        ({"batch_share": 2.0}, "batch_share must be above 0 and at most 1, got 2.0"),
         ({"train_seconds": -1.0}, "train_seconds must be finite and at least 0"),
     ],
 )

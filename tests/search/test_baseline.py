@@ -698,6 +698,24 @@ def test_only_the_better_third_is_promoted_and_each_once(
             assert num_better < len(before) // 3
 
 
+def test_a_network_that_trained_with_half_the_batch_counts_and_is_promoted_with_all_of_it(
+    ladder: Problem, points: list[Point]
+) -> None:
+    settings = dataclasses.replace(SETTINGS, num_trials=3, num_finalists=1, num_seeds=2)
+    _, before = run(ladder, settings, by_length, proposer=ListProposer(ladder, points))
+    firsts_alone = [one for one in before if one.job.kind == "trial"]
+    halved = [
+        dataclasses.replace(one, job=dataclasses.replace(one.job, batch_share=0.5)) for one in firsts_alone
+    ]
+    stored = [from_entry(as_entry(one)) for one in halved]
+    assert [one.job.batch_share for one in stored] == [0.5] * 3
+    result, after = run(ladder, settings, by_length, history=stored, proposer=ListProposer(ladder, points))
+    assert result.num_trials == 3
+    assert [one.job for one in after] == [one.job for one in before if one.job.kind != "trial"]
+    assert after
+    assert {one.job.batch_share for one in after} == {1.0}
+
+
 def test_promotions_that_are_due_after_the_last_trial_are_made(ladder: Problem, points: list[Point]) -> None:
     settings = dataclasses.replace(SETTINGS, num_trials=3, num_finalists=1, num_seeds=1)
     result, record = run(ladder, settings, by_length, proposer=ListProposer(ladder, points))

@@ -5,9 +5,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from effsearch.commands import proxy
+from effsearch.commands import pools
 from effsearch.commands.ablating.plan import AblateOptions, AblationPlan, plan_ablation, run_settings
 from effsearch.commands.ablating.report import make_report, plan_notes
+from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
@@ -20,7 +21,7 @@ from effsearch.space.outcome import Evaluation
 from effsearch.space.text import to_json
 
 # More arms, factors, coefficients or seeds add to a run; what is trained stays what it was.
-FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes", "num_workers"})
+FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes"}) | PLACEMENT_SETTINGS
 PLOT_FILE = "ablation.png"
 
 
@@ -42,6 +43,7 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
+        watcher.follow(run.path)
         spec_paths = {arm.title: str(run.write_spec(arm.title, to_json(arm.spec))) for arm in plan.arms}
         result = _compare(run, plan, watcher)
         plot_path = run.plots_path / PLOT_FILE
@@ -52,13 +54,20 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
 
 
 def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResult:
-    recorder = Recorder(run, plan.images)
+    recorder = Recorder(run, plan.images, device=plan.placement.device)
     started = time.monotonic()
     try:
         history = recorder.history()
         left = minutes_left(recorder, plan.settings.minutes, watcher)
         settings = dataclasses.replace(plan.settings, minutes=left)
-        with proxy.local_executor(plan.images, plan.num_workers) as executor:
+        with pools.open_executor(
+            plan.images,
+            plan.placement,
+            expected_seconds=plan.base_seconds * max(settings.factors),
+            fidelity=plan.fidelity,
+            say=watcher.say,
+            show_slots=watcher.show_slots,
+        ) as executor:
             return compare_arms(
                 plan.arms,
                 settings,

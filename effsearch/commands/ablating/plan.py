@@ -8,7 +8,9 @@ from typing import Any
 
 from effsearch.commands import proxy
 from effsearch.commands.ablating.inputs import read_coefficients
+from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import Base, data_of_base, read_base
+from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.cache import default_cache_dir
@@ -34,7 +36,7 @@ class AblateOptions:
     coefficients: str | None  # three numbers or a scale run; None: the paper's
     settings: AblationSettings
     proxy: ProxyOptions  # its data empty where the base run's are meant
-    num_workers: int | None
+    placement: Placement
     run: Path | None
     runs_root: Path
 
@@ -52,7 +54,7 @@ class AblationPlan:
     proxy_fidelity: Fidelity  # of the base, before it is made longer
     arms: tuple[Arm, ...]  # the base first, then by factor
     base_seconds: float  # of one training of the base, as made longer
-    num_workers: int
+    placement: Placement
 
     @property
     def fidelity(self) -> Fidelity:
@@ -81,7 +83,6 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
     settings = options.settings
     base = read_base(options.base, runs_root=options.runs_root)
     coefficients = read_coefficients(options.coefficients)
-    num_workers = proxy.default_num_workers(options.num_workers)
     data = options.proxy.data or data_of_base(base)
     source = open_source(data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
     stored_size = proxy.stored_setting(options.run, "image_resolution")
@@ -92,9 +93,18 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
         or default_base_resolution(images.resolution, settings)
     )
     base = dataclasses.replace(base, spec=dataclasses.replace(base.spec, num_classes=images.num_classes))
-    choice = choose_base_fidelity(
-        options, base.spec, images, resolution=base_resolution, num_workers=num_workers
+    placement = fill_gpus(
+        options.placement,
+        dataclasses.replace(images, resolution=base_resolution),
+        [base.spec],
+        options=options.proxy,
+        stored=proxy.stored_fidelity(options.run),
+        has_fixed_strides=False,
+        growth=max(settings.factors),
+        watcher=watcher,
     )
+    num_workers = placement.num_workers
+    choice = choose_base_fidelity(options, base.spec, images, resolution=base_resolution, placement=placement)
     arms = build_arms(base.spec, choice.fidelity, coefficients, settings)
     plan = AblationPlan(
         base=base,
@@ -106,7 +116,7 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
         proxy_fidelity=choice.fidelity,
         arms=arms,
         base_seconds=choice.seconds * settings.longer,
-        num_workers=num_workers,
+        placement=placement,
     )
     if stored_size is None:
         wanted = max(plan.trained_resolution(arm) for arm in arms)
@@ -125,7 +135,7 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
 
 
 def choose_base_fidelity(
-    options: AblateOptions, base: ModelSpec, images: ImageData, *, resolution: int, num_workers: int
+    options: AblateOptions, base: ModelSpec, images: ImageData, *, resolution: int, placement: Placement
 ) -> FidelityChoice:
     """Choose how the base trains: at its own width and the pixels that are wanted, only with fewer images or epochs.
 
@@ -143,8 +153,9 @@ def choose_base_fidelity(
             stored=stored,
             has_fixed_strides=False,
             minutes=None if settings.minutes is None else settings.minutes / settings.longer,
-            num_workers=num_workers,
+            num_workers=placement.num_workers,
             enough=enough,
+            device=placement.device,
         )
 
     stored = proxy.stored_fidelity(options.run)
@@ -209,8 +220,8 @@ def run_settings(plan: AblationPlan) -> dict[str, Any]:
         "base_resolution": plan.base_resolution,
         **dataclasses.asdict(plan.settings),
         "fidelity": dataclasses.asdict(plan.proxy_fidelity),
-        "training": proxy.train_settings_record(),
-        "num_workers": plan.num_workers,
+        "training": proxy.train_settings_record(device=plan.placement.device),
+        **plan.placement.to_settings(),
     }
 
 

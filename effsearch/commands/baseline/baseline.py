@@ -1,12 +1,13 @@
 """effsearch baseline: find the best network inside a budget."""
 
+import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands import proxy
+from effsearch.commands import pools
 from effsearch.commands.baseline.plan import (
     BaselineOptions,
     BaselinePlan,
@@ -20,7 +21,9 @@ from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
 from effsearch.commands.explaining.explain import explain_run
 from effsearch.commands.inputs import read_text
+from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.run_studies import reach_storage, storage_setting
 from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.certificate import words_of_run
@@ -39,11 +42,12 @@ from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import shipped_space_names
 from effsearch.space.supernet_work import ScreenScore
 
-FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers"})
+FREE_SETTINGS = frozenset({"num_trials", "minutes", "storage"}) | PLACEMENT_SETTINGS
 
 
 def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     """Search, write the run directory, and give the report (or, for a dry run, the plan) as JSON values."""
+    storage = None if options.is_dry_run else reach_storage(options.storage, options.run)
     plan = plan_baseline(options, watcher)
     watcher.say(describe_screen(plan.screen))
     say_plan(plan, watcher)
@@ -52,17 +56,18 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     with create_or_resume(
         options.run,
         command="baseline",
-        settings=run_settings(plan, options),
+        settings=run_settings(plan, options) | storage_setting(storage),
         free_settings=FREE_SETTINGS - ({"num_workers"} if plan.search.step_time_exponent else set()),
         now=datetime.now(UTC),
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
+        watcher.follow(run.path)
         if options.space not in shipped_space_names():
             run.write_space(read_text(Path(options.space), what="space file"))
-        result = _search(run, plan, watcher)
+        result, warnings = _search(run, plan, storage, watcher)
         report = make_report(run, plan.problem, plan.search, result)
-        report["warnings"] = chance_warnings(report, plan.images)
+        report["warnings"] = chance_warnings(report, plan.images) + warnings
         run.write_result(report)  # before anything else can go wrong
         report["certificate"], report["explanation"] = _comments(run, watcher)
         run.write_result(report)
@@ -83,12 +88,16 @@ def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, list[str]]:
     return certificate, explanation
 
 
-def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult:
+def _search(
+    run: RunDir, plan: BaselinePlan, storage: str | None, watcher: Watcher
+) -> tuple[BaselineResult, list[str]]:
+    """Give what was found, and warnings; every training goes to the ledger, then to Optuna's studies."""
     problem, settings = plan.problem, plan.search
     started = time.monotonic()
-    recorder = Recorder(run, plan.images)
-    studies = Studies(run, problem, settings)
-    try:
+    with (
+        contextlib.closing(Recorder(run, plan.images, device=plan.placement.device)) as recorder,
+        Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
+    ):
         history = recorder.history()
         left = minutes_left(recorder, settings.minutes, watcher)
         screened: dict[Point, ScreenScore] = {}
@@ -102,7 +111,7 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
                 anchors=_points_of_anchors(problem),
                 wants_front=settings.second_objective is not None,
                 seconds_left=None if left is None else 60 * left,
-                num_workers=plan.num_workers,
+                placement=plan.placement,
                 watcher=watcher,
             )
             studies.add_screened(screened)
@@ -120,8 +129,15 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
             problem, settings, screened=screened, earlier=plan.earlier, seed=settings.seed + len(history)
         )
         share = relative_cost(problem.rungs[0]) / relative_cost(plan.choice.fidelity)
-        with proxy.local_executor(plan.images, plan.num_workers) as executor:
-            return search_baseline(
+        with pools.open_executor(
+            plan.images,
+            plan.placement,
+            expected_seconds=plan.choice.seconds,
+            fidelity=plan.choice.fidelity,
+            say=watcher.say,
+            show_slots=watcher.show_slots,
+        ) as executor:
+            result = search_baseline(
                 problem,
                 settings,
                 executor=executor,
@@ -132,8 +148,7 @@ def _search(run: RunDir, plan: BaselinePlan, watcher: Watcher) -> BaselineResult
                 expected_seconds=plan.choice.seconds * share,
                 notify=lambda progress: _show(progress, settings, watcher),
             )
-    finally:
-        recorder.close()
+    return result, studies.warnings
 
 
 def _points_of_anchors(problem: Problem) -> list[Point]:

@@ -5,7 +5,7 @@ Everything that a search needs is found out here, before a run directory exists.
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from effsearch.commands import proxy
 from effsearch.commands.baseline.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
 from effsearch.commands.baseline.warm_start import read_earlier
+from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import read_space
+from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import TIMED_KINDS
 from effsearch.commands.watching import Watcher
@@ -60,10 +62,11 @@ class BaselineOptions:
     screen_minutes: float | None
     num_rungs: int | None
     warm_start: Path | None
-    num_workers: int | None
+    placement: Placement
     run: Path | None
     runs_root: Path
     is_dry_run: bool
+    storage: str | None = field(default=None, repr=False)  # a URL that may hold a password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class BaselinePlan:
     screen: ScreenPlan | None
     choice: FidelityChoice  # of the top rung
     num_rungs: int
-    num_workers: int
+    placement: Placement
     earlier: tuple[Evaluation, ...]  # of a run of the same space
 
 
@@ -110,8 +113,16 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     num_classes = options.num_classes or images.num_classes
     examples = _draw_some(space, budgets, resolution, num_classes)
     anchors = _anchors(budgets, resolution, num_classes) if options.has_anchors else ()
-    num_workers = proxy.default_num_workers(options.num_workers)
     timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
+    placement = fill_gpus(
+        options.placement,
+        images,
+        timed,
+        options=options.proxy,
+        stored=proxy.stored_fidelity(options.run),
+        has_fixed_strides=space.has_fixed_strides,
+        watcher=watcher,
+    )
     screen = plan_screen(
         options.screen,
         images,
@@ -120,7 +131,8 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         minutes=search.minutes,
         screen_minutes=options.screen_minutes,
         num_trials=search.num_trials,
-        num_workers=num_workers,
+        num_workers=placement.num_workers,
+        device=placement.device,
         sampler=search.sampler,
         seed=search.seed,
         stored=proxy.stored_setting(options.run, "screen"),
@@ -132,7 +144,8 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         stored=proxy.stored_fidelity(options.run),
         has_fixed_strides=space.has_fixed_strides,
         minutes=_minutes_for_trainings(options, screen),
-        num_workers=num_workers,
+        num_workers=placement.num_workers,
+        device=placement.device,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
     num_rungs = (
@@ -155,7 +168,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         screen=screen,
         choice=choice,
         num_rungs=num_rungs,
-        num_workers=num_workers,
+        placement=placement,
         earlier=earlier,
     )
 
@@ -197,8 +210,8 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "screen_minutes": options.screen_minutes,
         "screen": None if plan.screen is None else dataclasses.asdict(plan.screen),
         "warm_start": None if options.warm_start is None else str(options.warm_start),
-        "training": proxy.train_settings_record(),
-        "num_workers": plan.num_workers,
+        "training": proxy.train_settings_record(device=plan.placement.device),
+        **plan.placement.to_settings(),
     }
 
 

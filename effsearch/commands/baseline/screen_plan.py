@@ -11,6 +11,7 @@ from typing import Any, Literal
 from effsearch.commands.proxy import step_seconds
 from effsearch.commands.watching import minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.device import DeviceKind
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.search.problem import SamplerName
 from effsearch.space.errors import UsageError
@@ -55,6 +56,7 @@ def plan_screen(
     screen_minutes: float | None,
     num_trials: int | None,
     num_workers: int,
+    device: DeviceKind = "cpu",
     sampler: SamplerName,
     seed: int,
     stored: Mapping[str, Any] | None,
@@ -70,6 +72,7 @@ def plan_screen(
         screen_minutes: Asked for the supernet; None takes a share of `minutes`.
         num_trials: Asked for; counts where there are no minutes.
         num_workers: Replicas side by side.
+        device: That they train on.
         sampler: Of the search; only our own looks at a screening.
         seed: Of the run.
         stored: Plan of the run that goes on, which is kept.
@@ -103,7 +106,9 @@ def plan_screen(
     num_steps = num_rounds = 1
     if has_supernet:
         settings = SupernetSettings()
-        seconds = CAUTION * step_seconds(examples, fidelity, images, batch_size=settings.batch_size)
+        seconds = CAUTION * step_seconds(
+            examples, fidelity, images, batch_size=settings.batch_size, device=device
+        )
         net_seconds = max(0.0, (screen_minutes or 0.0) * 60 - START_SECONDS)
         num_steps = max(1, int(net_seconds / seconds))
         num_rounds = min(num_steps, max(LEAST_ROUNDS, round(net_seconds / ROUND_SECONDS)))

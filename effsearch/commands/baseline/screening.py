@@ -5,21 +5,24 @@ The supernet is trained and networks are scored as `screen_plan` says. All of it
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from effsearch.commands.baseline.screen_plan import ScreenPlan
+from effsearch.commands.baseline.screen_plan import ROUND_SECONDS, ScreenPlan
+from effsearch.commands.placement import SPARE_SECONDS, TIMES_EXPECTED, Placement
+from effsearch.commands.pools import open_pool, ship_for
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.data.shipping import AtNode
 from effsearch.proxy_train.screen import SupernetWorker
-from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_dir import RunDir
+from effsearch.results.run_files import SETTINGS_FILE
 from effsearch.results.supernet_files import SupernetFiles
-from effsearch.search.placement.pool import WorkerPool
+from effsearch.search.placement.retrying_pool import RetryingPool
 from effsearch.search.problem import Problem
 from effsearch.search.screening.guided import as_points, guided_points
 from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
@@ -45,7 +48,7 @@ def run_screen(
     anchors: list[Point],
     wants_front: bool,
     seconds_left: float | None,
-    num_workers: int,
+    placement: Placement,
     watcher: Watcher,
 ) -> dict[Point, ScreenScore]:
     """Train the supernet as far as it is not trained yet, score networks, and give all scores of the run.
@@ -59,7 +62,7 @@ def run_screen(
         anchors: Points that are scored first.
         wants_front: Whether cheap networks are wanted as much as those that use their budget up.
         seconds_left: Of all that the run was given; where nothing is left, nothing further is screened.
-        num_workers: Tasks side by side.
+        placement: Where the work is done.
         watcher: Is shown how far it is.
 
     Raises:
@@ -69,13 +72,27 @@ def run_screen(
     scores = recorder.screened(problem.space)
     started = time.monotonic()
     seconds = None if plan.minutes is None else plan.minutes * 60
-    files = SupernetFiles(run.path / "supernet")
+    files = SupernetFiles(run.path.absolute() / "supernet")  # workers elsewhere read and write there
     left = plan.num_networks - len(scores)
     if left <= 0 or files.is_scored or (seconds_left is not None and seconds_left < 1):
         return scores  # an earlier call has ended the screening, or spent the time for it
-    worker = SupernetWorker(handle=images.handle, space=problem.space)
-    pool: WorkerPool[ScreenTask, ScreenAnswer] = WorkerPool(
-        worker, num_workers=num_workers, prepare=prepare_worker
+    worker: Callable[[ScreenTask], ScreenAnswer] = SupernetWorker(
+        handle=images.handle, space=problem.space, device=placement.device
+    )
+    shipment = ship_for(images, placement)
+    if shipment is not None:
+        worker = AtNode(worker, shipment)
+    pool: RetryingPool[ScreenTask, ScreenAnswer] = RetryingPool(
+        open_pool(
+            worker,
+            placement,
+            seconds_allowed=_seconds_allowed(placement),
+            shipment=shipment,
+            shared_file=run.path / SETTINGS_FILE if plan.has_supernet else None,
+            say=watcher.say,
+            show_slots=watcher.show_slots,
+        ),
+        say=watcher.say,
     )
     rng = np.random.default_rng(plan.supernet.seed)
     least_share = 0.0 if wants_front else UPPER_SHARE
@@ -131,6 +148,14 @@ def run_screen(
         pool.close()
         recorder.flush_screen()
     return scores
+
+
+def _seconds_allowed(placement: Placement) -> Callable[[ScreenTask], float]:
+    """Give what says how long a task may take: a round is planned to take `ROUND_SECONDS`, a few scores far less."""
+    seconds = TIMES_EXPECTED * ROUND_SECONDS * placement.workers_per_core + SPARE_SECONDS
+    if placement.trial_minutes is not None:
+        seconds = max(seconds, 60 * placement.trial_minutes)
+    return lambda task: seconds
 
 
 def _draw_paths(problem: Problem, rng: np.random.Generator) -> list[Point]:

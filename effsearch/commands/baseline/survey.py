@@ -53,7 +53,7 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
         )
     if settings.minutes is not None:
         text += (
-            f", and the time left for them on {plan.num_workers} worker(s) buys about "
+            f", and the time left for them on {plan.placement.num_workers} worker(s) buys about "
             f"{choice.num_trainings} trainings"
         )
     watcher.say(text)
@@ -92,7 +92,7 @@ def plan_report(plan: BaselinePlan) -> dict[str, Any]:
         "rungs": [dataclasses.asdict(rung) for rung in problem.rungs],
         "seconds_per_training": choice.seconds,
         "minutes": settings.minutes,
-        "workers": plan.num_workers,
+        "workers": plan.placement.num_workers,
         "trainings": choice.num_trainings if settings.minutes is not None else settings.num_trials,
         "anchors": [anchor.name for anchor in problem.anchors],
     }

@@ -4,10 +4,11 @@ The settings of a search are named here and loaded elsewhere: given coefficients
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effsearch.commands.placement import Placement
 from effsearch.space.family import RuleName
 from effsearch.space.scaling import BuildRules
 
@@ -33,9 +34,10 @@ class ScaleOptions:
     resolution: int | None
     run: Path | None
     runs_root: Path
-    num_workers: int | None
+    placement: Placement
     search: "CoefficientSettings | None"  # None where nothing is searched
     proxy: "ProxyOptions | None"  # the same; its data are empty where the base run's are meant
+    storage: str | None = field(default=None, repr=False)  # a URL that may hold a password
 
     @property
     def needs_coefficients(self) -> bool:

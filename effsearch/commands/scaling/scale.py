@@ -63,7 +63,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
 
         coefficients, searched = search_for_base(options, base, watcher)
         options, unreachable = within_reach(base, coefficients, options)
-        notes += unreachable
+        notes += unreachable + searched["warnings"]
         members = make_family(base, coefficients, options)
     rows = [_write_member(member, _name(member, base, options), out) for member in members]
     report = {

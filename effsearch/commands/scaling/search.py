@@ -1,15 +1,18 @@
 """How are the coefficients of a base searched on a proxy, in a run directory of their own?"""
 
+import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
 from typing import Any
 
-from effsearch.commands import proxy
-from effsearch.commands.baseline.studies import JOURNAL_FILE
+from effsearch.commands import pools, proxy
+from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import Base, data_of_base
+from effsearch.commands.placement import PLACEMENT_SETTINGS, Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.run_studies import RunStudies, reach_storage, storage_setting
 from effsearch.commands.scaling.coefficient_report import coefficient_report
 from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.time_left import minutes_left
@@ -29,13 +32,12 @@ from effsearch.search.coefficients.search import CoefficientResult, search_coeff
 from effsearch.search.coefficients.settings import FACTOR, CoefficientSettings
 from effsearch.search.coefficients.trial import STUDY_NAME, coefficient_trial
 from effsearch.search.fidelity import FidelityChoice
-from effsearch.search.study import JournalStudy
 from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.scaling import BuildRules
 
-FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_workers", "num_seeds", "has_check"})
+FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_seeds", "has_check", "storage"}) | PLACEMENT_SETTINGS
 NUM_SHOWN = 3  # of what is left out
 
 
@@ -50,10 +52,20 @@ def search_for_base(
     assert options.search is not None, "a search has its settings"
     assert options.proxy is not None, "and its proxy"
     settings = options.search
+    storage = reach_storage(options.storage, options.run)
     proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
     images = proxy.load_proxy_images(proxy_options, watcher)
-    num_workers = proxy.default_num_workers(options.num_workers)
     stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
+    placement = fill_gpus(
+        options.placement,
+        images,
+        [base.spec],
+        options=proxy_options,
+        stored=stored,
+        has_fixed_strides=False,
+        growth=FACTOR,
+        watcher=watcher,
+    )
     choice = proxy.plan_fidelity(
         proxy_options,
         images,
@@ -61,7 +73,8 @@ def search_for_base(
         stored=stored,
         has_fixed_strides=False,
         minutes=None if settings.minutes is None else settings.minutes / FACTOR,  # what candidates cost
-        num_workers=num_workers,
+        num_workers=placement.num_workers,
+        device=placement.device,
     )
     watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
     spec, fidelity = narrow_base(base.spec, choice.fidelity)
@@ -87,8 +100,9 @@ def search_for_base(
         **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(),
-        "num_workers": num_workers,
+        "training": proxy.train_settings_record(device=placement.device),
+        **placement.to_settings(),
+        **storage_setting(storage),
     }
     with create_or_resume(
         options.run,
@@ -99,11 +113,13 @@ def search_for_base(
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        result = _search(run, listed, settings, images, choice, num_workers, watcher)
+        watcher.follow(run.path)
+        with RunStudies(run, storage, studies={STUDY_NAME: False}, watcher=watcher) as studies:
+            result = _search(run, listed, settings, images, choice, placement, studies, watcher)
         found = coefficient_report(
             listed, result, method=settings.method, divisor=rules.divisor, has_check=settings.has_check
         )
-        report = {"run": str(run.path), **found}
+        report = {"run": str(run.path), **found, "warnings": studies.warnings}
         coefficients = result.best.coefficients
         run.write_result({"base": base.name, "coefficients": dataclasses.asdict(coefficients), **report})
     return coefficients, report
@@ -127,22 +143,17 @@ def _search(
     settings: CoefficientSettings,
     images: ImageData,
     choice: FidelityChoice,
-    num_workers: int,
+    placement: Placement,
+    studies: RunStudies,
     watcher: Watcher,
 ) -> CoefficientResult:
     """Train what the run has not trained yet; every training goes to the ledger, then to Optuna's study."""
     started = time.monotonic()
-    recorder = Recorder(run, images)
-    study = JournalStudy(run.path / JOURNAL_FILE, study_name=STUDY_NAME)
 
     def tell(evaluation: Evaluation) -> None:
         trial = coefficient_trial(evaluation)
         if trial is not None:
-            study.add(trial)
-
-    def record(evaluation: Evaluation) -> None:
-        recorder.record(evaluation)
-        tell(evaluation)
+            studies.write(STUDY_NAME, trial)
 
     def notify(evaluation: Evaluation, num_done: int) -> None:
         if evaluation.failure:
@@ -157,12 +168,24 @@ def _search(
         left = minutes_text(max(0.0, settings.minutes * 60 - seconds))
         watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
 
-    try:
+    with contextlib.closing(Recorder(run, images, device=placement.device)) as recorder:
+
+        def record(evaluation: Evaluation) -> None:
+            recorder.record(evaluation)
+            tell(evaluation)
+
         history = recorder.history()
         for evaluation in history:
             tell(evaluation)
         settings = dataclasses.replace(settings, minutes=minutes_left(recorder, settings.minutes, watcher))
-        with proxy.local_executor(images, num_workers) as executor:
+        with pools.open_executor(
+            images,
+            placement,
+            expected_seconds=FACTOR * choice.seconds,
+            fidelity=choice.fidelity,
+            say=watcher.say,
+            show_slots=watcher.show_slots,
+        ) as executor:
             return search_coefficients(
                 listed,
                 settings,
@@ -173,8 +196,6 @@ def _search(
                 expected_seconds=FACTOR * choice.seconds,
                 notify=notify,
             )
-    finally:
-        recorder.close()
 
 
 def _say_listed(listed: CandidateList, fidelity: Fidelity, rules: BuildRules, watcher: Watcher) -> None:

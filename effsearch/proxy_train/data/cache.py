@@ -71,7 +71,7 @@ def write_native_resolution(folder: Path, native_resolution: int) -> None:
     Raises:
         RunError: The cache cannot be written.
     """
-    with _writable(folder):
+    with run_error_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".native.{uuid.uuid4().hex}"
         temporary.write_text(json.dumps({"native_resolution": native_resolution}))
@@ -97,15 +97,15 @@ def build_cache(
         DataError: Images cannot be read or do not suffice for three splits.
         RunError: The disk is too small, or the cache cannot be written.
     """
-    with _writable(folder):
+    with run_error_if_unwritable(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder.parent)
+        remove_abandoned(folder.parent)
     num_images = len(listing.images)
     num_bytes = num_images * (resolution * resolution * 3 + DIGEST_BYTES + 16)
     check_free_space(folder.parent, num_bytes)
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
     try:
-        with _writable(folder):
+        with run_error_if_unwritable(folder):
             temporary.mkdir()
             images = _create_images(temporary / "images.npy", (num_images, resolution, resolution, 3))
         digests = np.zeros((num_images, DIGEST_BYTES), dtype=np.uint8)
@@ -125,14 +125,14 @@ def build_cache(
         order = np.argsort(splits.codes, kind="stable")
         permute_rows(images, order)
         labels = np.array([image.label for image in listing.images], dtype=np.int64)[order]
-        with _writable(folder):
+        with run_error_if_unwritable(folder):
             images.flush()
             np.savez(temporary / "rows.npz", labels=labels, digests=digests[order], places=order)
             meta = _describe(listing, splits, images, labels, digests[order])
             meta |= {"name": source.name, "seed": seed, "native_resolution": native_resolution}
             (temporary / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
             del images
-            _publish(temporary, folder)
+            publish_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -185,7 +185,7 @@ def _create_images(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtyp
     return images
 
 
-def _publish(temporary: Path, folder: Path) -> None:
+def publish_folder(temporary: Path, folder: Path) -> None:
     """Flush the files to disk and give their folder its name, unless another process was first."""
     for path in temporary.iterdir():
         with path.open("r+b") as file:
@@ -197,14 +197,15 @@ def _publish(temporary: Path, folder: Path) -> None:
             raise
 
 
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
+    """Delete what builds in a folder left that were killed long ago."""
     for part in folder.glob(".*.part"):
         if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
             shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def run_error_if_unwritable(folder: Path) -> Iterator[None]:
     """Turns what a full or protected disk raises into one `RunError`."""
     try:
         yield

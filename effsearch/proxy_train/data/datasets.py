@@ -27,9 +27,12 @@ from effsearch.space.errors import DataError, RunError
 MAX_DEFAULT_RESOLUTION = 64  # what a CPU can train in minutes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Images with their labels; both are read-only, and the images stay on disk until they are indexed."""
+    """Images with their labels; both are read-only, and the images stay on disk until they are indexed.
+
+    A split is equal to itself alone, so that what is made of it can be kept by it.
+    """
 
     images: NDArray[np.uint8]  # (num_images, resolution, resolution, 3), red, green, blue
     labels: NDArray[np.int64]  # (num_images,), places in the class names

@@ -194,7 +194,10 @@ def _refuse_different_data(scored: Mapping[Path, list[LedgerEntry]]) -> None:
 def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -> tuple[str, ...]:
     """What a reader must know: heights of two searches may not compare, and one training is a noisy thing."""
     ways = {
-        max((_effort(entry), entry.settings_hash, entry.key.fidelity) for entry in entries)
+        max(
+            (_effort(entry), entry.batch_share, entry.settings_hash, entry.key.fidelity)
+            for entry in entries  # one that had to do with half the batch is no other way
+        )
         for entries in scored
     }
     notes = ["These runs trained in different ways: compare shapes, not heights."] if len(ways) > 1 else []

@@ -1,6 +1,6 @@
 """Who trains, and how is the work handed out?
 
-The driver knows one narrow interface. `SerialExecutor` trains in this process; `local` has worker processes.
+The driver knows one narrow interface. `SerialExecutor` trains in this process; `pool_executor` on a pool of workers.
 """
 
 import time

@@ -10,33 +10,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from effsearch.search.placement.pool import Ended
+from effsearch.search.placement.pool import Pool
 from effsearch.space.errors import RunError
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import RoundResult, ScoreBatch, ScreenScore, SupernetPlan, TrainRound
 
 ScreenTask = TrainRound | ScoreBatch
 ScreenAnswer = RoundResult | tuple[ScreenScore | None, ...]
+ScreenPool = Pool[ScreenTask, ScreenAnswer]
 
 NETWORKS_AT_ONCE = 8  # in one task: long enough to outweigh the pipe, short enough to lose little
-
-
-class ScreenPool(Protocol):
-    """Where screening work is done, one task a slot; `WorkerPool` is one."""
-
-    @property
-    def num_slots(self) -> int:
-        """Tasks that can run at once."""
-
-    @property
-    def num_running(self) -> int:
-        """Tasks handed in and not yet taken out."""
-
-    def submit(self, task: ScreenTask) -> None:
-        """Hand in a task; there must be a free slot."""
-
-    def wait(self) -> Ended[ScreenTask, ScreenAnswer]:
-        """Block until a task has ended, and take it out."""
 
 
 class RoundFiles(Protocol):

@@ -204,6 +204,7 @@ class _Validator:
             fidelity=self.fidelity,
             seed=self.seed_of(one.job.network),
             replicate=REPLICATE,
+            batch_share=1.0,  # whatever the first training had to do with
         )
 
     def run(self) -> None:

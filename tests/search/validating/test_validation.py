@@ -121,6 +121,14 @@ def test_the_factor_and_the_seed_make_other_trainings(history: list[Evaluation])
     assert len(others) == 8
 
 
+def test_a_network_that_trained_with_half_the_batch_is_trained_longer_with_all_of_it(
+    history: list[Evaluation],
+) -> None:
+    halved = [dataclasses.replace(one, job=dataclasses.replace(one.job, batch_share=0.5)) for one in history]
+    _, record = validate(halved)
+    assert {evaluation.job.batch_share for evaluation in record} == {1.0}
+
+
 def test_what_the_ledger_holds_is_not_trained_again(history: list[Evaluation]) -> None:
     whole, record = validate(history)
     resumed, rest = validate(history + record[:5])

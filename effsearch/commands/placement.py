@@ -1,0 +1,161 @@
+"""Where do a command's trainings run, and how long may one take?
+
+The value that a user's options become; `pools` acts on it. Neither torch nor Optuna is needed to make one.
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from effsearch.results.run_files import is_run, read_settings
+from effsearch.search.placement.time_limit import MOST_MINUTES, relative_cost
+from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Fidelity, Job
+
+Engine = Literal["local", "ray"]
+Device = Literal["auto", "cpu", "cuda"]  # as users say it
+DeviceKind = Literal["cpu", "cuda"]  # as it is settled
+
+TIMES_EXPECTED = 10.0  # what a training may take at the most, in times of what it is expected to take
+SPARE_SECONDS = 60.0  # beside that: a worker that was just started loads torch first
+# A run goes on with other ones: none of them changes a score.
+PLACEMENT_SETTINGS = frozenset({"num_workers", "engine", "address", "trial_minutes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where trainings run."""
+
+    num_workers: int
+    engine: Engine = "local"
+    address: str = ""  # of a Ray cluster; "" starts one on this machine
+    trial_minutes: float | None = None  # None: as many times what is expected as above
+    device: DeviceKind = "cpu"
+    gpu_share: float = 1.0  # of a GPU that a worker takes; a cluster places workers by it
+    cpus_per_trial: float = 1.0  # that a cluster counts for a worker
+    fills_gpus: bool = False  # whether the number of workers is to become what the GPUs hold
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 1:
+            raise UsageError(f"--workers must be at least 1, got {self.num_workers}")
+        if self.address and self.engine != "ray":
+            raise UsageError("--address names a Ray cluster: give it with --engine ray")
+        if self.trial_minutes is not None and not 0 < self.trial_minutes < MOST_MINUTES:
+            raise UsageError(f"--trial-timeout must be above 0, got {self.trial_minutes:g}")
+
+    def to_settings(self) -> dict[str, Any]:
+        """Give what is stored with a run, as JSON values; the device is stored with how networks are trained."""
+        return {name: value for name, value in asdict(self).items() if name in PLACEMENT_SETTINGS}
+
+    def seconds_allowed(self, expected_seconds: float, fidelity: Fidelity) -> Callable[[Job], float | None]:
+        """Give what says how long a training may take before its worker is stopped.
+
+        Args:
+            expected_seconds: Of one training of the larger networks, with a core of its own; 0 is not known.
+            fidelity: Of that training; the times of others are in proportion.
+        """
+        if self.trial_minutes is not None:
+            seconds = 60 * self.trial_minutes
+            return lambda job: seconds
+        if not expected_seconds:
+            return lambda job: None
+        allowed = TIMES_EXPECTED * expected_seconds * self.workers_per_core / relative_cost(fidelity)
+        return lambda job: allowed * relative_cost(job.fidelity) + SPARE_SECONDS
+
+    @property
+    def workers_per_core(self) -> float:
+        """How many local workers share a core; at least 1, and 1 on a cluster, which gives each its own.
+
+        On a GPU all count: trainings that share one may take as many times as long as one alone.
+        """
+        if self.device == "cuda":
+            return float(self.num_workers) if self.engine == "local" else max(1.0, 1 / self.gpu_share)
+        return max(1.0, self.num_workers / usable_cores()) if self.engine == "local" else 1.0
+
+
+def make_placement(
+    *,
+    num_workers: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    trial_minutes: float | None = None,
+    device: Device = "cpu",
+    gpu_share: float | None = None,
+    cpus_per_trial: float | None = None,
+    run: Path | None = None,
+) -> Placement:
+    """Settle what a user has said of it; None leaves it to effsearch.
+
+    Args:
+        num_workers: Trainings side by side.
+        engine: What does them.
+        address: Of a Ray cluster.
+        trial_minutes: That one may take.
+        device: "auto" is the device of the run that goes on, else a GPU where there is one; on a cluster the CPU.
+        gpu_share: Of a GPU that a worker takes.
+        cpus_per_trial: Cores that a cluster counts for a worker.
+        run: That may be there already.
+
+    Raises:
+        UsageError: It contradicts itself, or asks for what is not installed.
+    """
+    if engine == "ray" and importlib.util.find_spec("ray") is None:
+        raise UsageError("--engine ray needs Ray: pip install 'effsearch[ray]'")
+    if cpus_per_trial is not None and engine != "ray":
+        raise UsageError("--cpus-per-trial is for a cluster: give it with --engine ray")
+    if cpus_per_trial is not None and cpus_per_trial <= 0:
+        raise UsageError(f"--cpus-per-trial must be above 0, got {cpus_per_trial:g}")
+    kind = _settle_device(device, engine, run)
+    if gpu_share is not None and kind == "cpu":
+        raise UsageError("--gpu-share is for a GPU: give it with --device cuda")
+    is_open = num_workers is None
+    if num_workers is None and engine == "ray" and address:
+        from effsearch.search.placement.ray_pool import count_workers
+
+        num_workers = count_workers(
+            address,
+            cpus_per_task=1.0 if cpus_per_trial is None else cpus_per_trial,
+            gpus_per_task=0.0 if kind == "cpu" else 1.0 if gpu_share is None else gpu_share,
+        )
+    if num_workers is None:
+        num_workers = usable_cores() if kind == "cpu" or engine == "ray" else 1
+    if gpu_share is not None:
+        from effsearch.proxy_train.device import num_gpu_workers, slots_for_share, visible_gpus
+
+        slots = slots_for_share(gpu_share)
+        if is_open and engine == "local":
+            num_workers = num_gpu_workers(
+                num_gpus=visible_gpus(), slots_per_gpu=slots, num_cores=usable_cores()
+            )
+    return Placement(
+        num_workers=num_workers,
+        engine=engine,
+        address=address or "",
+        trial_minutes=trial_minutes,
+        device=kind,
+        gpu_share=1.0 if gpu_share is None else gpu_share,
+        cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
+        fills_gpus=is_open and kind == "cuda" and engine == "local" and gpu_share is None,
+    )
+
+
+def _settle_device(device: Device, engine: Engine, run: Path | None) -> DeviceKind:
+    if device == "auto" and run is not None and is_run(run):
+        stored = read_settings(run).settings.get("training", {}).get("device", "cpu")
+        device = "cuda" if stored == "cuda" else "cpu"
+    if engine == "ray":  # its nodes have the devices, not this machine
+        return "cuda" if device == "cuda" else "cpu"
+    if device == "cpu":  # torch need not be loaded to know
+        return "cpu"
+    from effsearch.proxy_train.device import resolve_device
+
+    return "cuda" if resolve_device(device).type == "cuda" else "cpu"
+
+
+def usable_cores() -> int:
+    """Give the cores of this machine that this process may use."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)

@@ -1,0 +1,59 @@
+"""What does a worker do with a task, and what does the driver make of the answer?
+
+Both engines do the same: what a task comes to must not hang on where it ran.
+"""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from effsearch.search.placement.pool import Ended, FailureCause, T, V
+from effsearch.space.errors import EffsearchError, RunError
+from effsearch.space.outcome import OutOfMemory, TrainingFailed
+
+ReplyKind = Literal["value", "training", "memory", "error", "bug"]
+_FAILURES: dict[ReplyKind, FailureCause] = {"training": "training", "memory": "memory"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker answers; it pickles where its value does."""
+
+    kind: ReplyKind
+    content: Any  # the value, else the reason
+
+
+def attempt(work: Callable[[Any], Any], task: Any) -> Reply:
+    """Do a task here, and give what came of it; nothing that the work raises gets out."""
+    try:
+        return Reply("value", work(task))
+    except OutOfMemory as error:
+        return Reply("memory", str(error))
+    except TrainingFailed as error:
+        return Reply("training", str(error))
+    except EffsearchError as error:
+        return Reply("error", str(error))
+    except Exception as error:  # carried to the driver, which stops the search with it
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Reply("bug", f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})")
+
+
+def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:
+    """Give the ended task behind a worker's answer.
+
+    Raises:
+        RunError: The work itself broke, or found something that no other task could do without.
+    """
+    if reply.kind == "error":
+        raise RunError(str(reply.content))
+    if reply.kind == "bug":
+        raise RunError(f"{task.name} broke the training code: {reply.content}")
+    if reply.kind in _FAILURES:
+        return Ended(task, None, str(reply.content), seconds, _FAILURES[reply.kind])
+    return Ended(task, reply.content, "", seconds)
+
+
+def hung_words(seconds: float) -> str:
+    """Say that a task was stopped for taking too long."""
+    return f"ran for more than {seconds:.0f} s and was stopped"

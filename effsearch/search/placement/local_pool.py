@@ -1,0 +1,176 @@
+"""How is work spread over the cores of this machine?
+
+Workers are spawned, never forked, and each has a pipe of its own: one that dies or hangs costs one task and is
+replaced. Workers only work, and keep nothing of a task; the driver decides and records.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, Generic
+
+from effsearch.search.placement.attempt import attempt, ended_by, hung_words
+from effsearch.search.placement.pool import Ended, SecondsAllowed, T, V, no_limit
+from effsearch.search.placement.with_driver import end_with_driver
+
+STOP_SECONDS = 3.0  # what a worker gets to end by itself
+
+
+@dataclass(slots=True)
+class _Worker(Generic[T]):
+    process: SpawnProcess
+    pipe: Connection
+    task: T | None = None
+    started: float = 0.0
+    allowed: float = float("inf")  # seconds of its task
+
+    @property
+    def deadline(self) -> float:
+        return self.started + self.allowed
+
+
+class ProcessPool(Generic[T, V]):
+    """Worker processes that each do one task at a time.
+
+    Args:
+        work: Picklable; called in the workers with a task.
+        num_workers: Processes, at least one.
+        prepare: Picklable; called once in each worker before its first task.
+        seconds_allowed: Of a task, from hand-out on; a worker that takes longer is killed and replaced.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[T], V],
+        *,
+        num_workers: int,
+        prepare: Callable[[], None],
+        seconds_allowed: SecondsAllowed[T] = no_limit,
+    ) -> None:
+        self._work = work
+        self._prepare = prepare
+        self._seconds_allowed = seconds_allowed
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker[T]] = [self._spawn() for _ in range(num_workers)]
+
+    @property
+    def num_slots(self) -> int:
+        """Number of workers."""
+        return len(self._workers)
+
+    @property
+    def num_running(self) -> int:
+        """Tasks handed in and not yet taken out."""
+        return sum(worker.task is not None for worker in self._workers)
+
+    def submit(self, task: T) -> None:
+        """Send a task to a free worker; a worker found dead is replaced first."""
+        worker = next(worker for worker in self._workers if worker.task is None)
+        try:
+            worker.pipe.send(task)
+        except OSError:
+            worker = self._replace(worker)
+            worker.pipe.send(task)
+        allowed = self._seconds_allowed(task)
+        worker.task, worker.started = task, time.monotonic()
+        worker.allowed = float("inf") if allowed is None else allowed
+
+    def wait(self) -> Ended[T, V]:
+        """Block until a task has ended; a worker that died or took too long gives a failure and is replaced.
+
+        Raises:
+            RunError: The work itself broke; that is a bug and stops the search.
+        """
+        while True:
+            busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+            assert busy, "there is nothing to wait for"
+            first = min(busy.values(), key=lambda worker: worker.deadline)
+            seconds_left = first.deadline - time.monotonic()
+            if seconds_left <= 0 and not first.pipe.poll():
+                return self._stop_hung(first)
+            timeout = None if seconds_left == float("inf") else max(0.0, seconds_left)
+            ready = [busy[pipe] for pipe in multiprocessing.connection.wait(list(busy), timeout)]  # type: ignore[index]  # pipes alone were given
+            if ready:
+                return self._take(min(ready, key=lambda worker: worker.started))
+
+    def close(self) -> None:
+        """End every worker, by force where it is busy."""
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.process.terminate()
+            worker.pipe.close()
+        for worker in self._workers:
+            worker.process.join(STOP_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+    def _take(self, worker: _Worker[T]) -> Ended[T, V]:
+        task, seconds = worker.task, time.monotonic() - worker.started
+        assert task is not None
+        worker.task = None
+        try:
+            reply = worker.pipe.recv()
+        except (EOFError, OSError):  # at its start or in the middle of an answer
+            worker.process.join(STOP_SECONDS)
+            failure = _death_words(worker.process.exitcode)
+            self._replace(worker)
+            return Ended(task, None, failure, seconds, "died")
+        return ended_by(reply, task, seconds)
+
+    def _stop_hung(self, worker: _Worker[T]) -> Ended[T, V]:
+        task, seconds = worker.task, time.monotonic() - worker.started
+        assert task is not None
+        failure = hung_words(worker.allowed)
+        self._replace(worker)
+        return Ended(task, None, failure, seconds, "hung")
+
+    def _replace(self, worker: _Worker[T]) -> _Worker[T]:
+        """Put a new worker in the place of one that is dead or of no more use."""
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        new = self._spawn()
+        self._workers[self._workers.index(worker)] = new
+        return new
+
+    def _spawn(self) -> _Worker[T]:
+        ours, theirs = self._context.Pipe()
+        is_of_main_thread = threading.current_thread() is threading.main_thread()
+        process = self._context.Process(
+            target=_serve, args=(theirs, self._work, self._prepare, is_of_main_thread), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+
+def _death_words(exit_code: int | None) -> str:
+    """Say how a worker ended that gave no answer."""
+    if exit_code is None:
+        return "the worker left without an answer"
+    if exit_code >= 0:
+        return f"the worker died (exit code {exit_code})"
+    name = signal.Signals(-exit_code).name
+    why = "; the system may have run out of memory" if name == "SIGKILL" else ""
+    return f"the worker was killed ({name}{why})"
+
+
+def _serve(
+    pipe: Connection, work: Callable[[Any], Any], prepare: Callable[[], None], is_of_main_thread: bool
+) -> None:
+    end_with_driver(is_of_main_thread=is_of_main_thread)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    prepare()
+    while True:
+        try:
+            pipe.send(attempt(work, pipe.recv()))
+        except (EOFError, OSError):  # the driver has closed the pipe, or is gone
+            os._exit(0)  # unloading torch takes a second or two, and there is nothing to put away

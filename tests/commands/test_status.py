@@ -1,0 +1,116 @@
+"""`effsearch status` as a user meets it, beside a run that is held, ended or left."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from effsearch.commands.status import run_status, watch_status
+from effsearch.results.evaluations import to_entry
+from effsearch.results.run_dir import RunDir, create_or_resume
+from effsearch.results.status import StatusFile, Step
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
+from effsearch.space.presets import load_preset
+from effsearch.space.slot_status import SlotStatus
+
+from ..conftest import Effsearch, refuses
+
+FIDELITY = Fidelity(num_images=600, num_epochs=2, resolution=32)
+
+
+def ended(name: str, accuracy: float | None) -> Evaluation:
+    spec = load_preset(name)
+    network = network_hash(spec)
+    job = Job(
+        kind="trial", name=name, spec=spec, network=network, cost=count_cost(spec), fidelity=FIDELITY, seed=1
+    )
+    if accuracy is None:
+        return Evaluation(job=job, result=None, failure="out of memory", seconds=1.0)
+    result = ProxyResult(val_accuracy=accuracy, val_loss=1.0, train_seconds=2.0, num_images_seen=1_200)
+    return Evaluation(job=job, result=result, seconds=2.0)
+
+
+@pytest.fixture
+def held(effsearch: Effsearch) -> Iterator[RunDir]:
+    """A run that this process owns, with two scores and a failure."""
+    with create_or_resume(
+        Path("run"), command="baseline", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
+    ) as run:
+        with run.open_ledger() as ledger:
+            for evaluation in (
+                ended("efficientnet-b0", 0.25),
+                ended("mnasnet-a1", 0.75),
+                ended("efficientnet-b1", None),
+            ):
+                ledger.append(
+                    to_entry(evaluation, data_fingerprint="d", settings_hash="s", now=datetime.now(UTC))
+                )
+        file = StatusFile(run.path, time.time)
+        file.show_step(Step(what="search", done=30.0, total=60.0, text="2 trained"))
+        file.show_slots(
+            (
+                SlotStatus(slot=0, task="trial 7", task_seconds=5.0, open_seconds=50.0, train_seconds=45.0),
+                SlotStatus(slot=1, num_ended=2, num_failed=1, num_images=9_000, train_seconds=6.0),
+            )
+        )
+        yield run
+
+
+def test_a_running_search_says_how_far_it_is_and_what_each_worker_trains(
+    held: RunDir, effsearch: Effsearch
+) -> None:
+    done = effsearch("status", "run")
+    assert done.code == 0
+    text = " ".join(done.out.split())
+    assert "baseline in run: running, process" in text
+    assert "2 trainings, 1 failed; best 75.0% (mnasnet-a1, 311.6M FLOPs)" in text
+    assert "search: 50% 2 trained" in text
+    assert "trial 7" in text
+    assert "1,500" in text  # images per second
+
+
+def test_json_holds_the_same(held: RunDir, effsearch: Effsearch) -> None:
+    report = effsearch("status", "run", "--json").json
+    assert report["state"] == "running"
+    assert report["step"] == {"what": "search", "done": 30.0, "total": 60.0, "text": "2 trained"}
+    first, second = report["workers"]
+    assert (first["worker"], first["task"], first["images_per_second"]) == (1, "trial 7", None)
+    assert first["seconds"] >= 5.0
+    assert 0.9 < first["busy_share"] <= 1.0
+    assert (second["task"], second["ended"], second["failed"]) == ("", 2, 1)
+
+
+def test_a_run_that_was_left_names_the_way_back_and_shows_no_workers(
+    held: RunDir, effsearch: Effsearch
+) -> None:
+    held.close()
+    report = effsearch("status", "run", "--json").json
+    assert (report["state"], report["step"], report["workers"]) == ("stopped", None, [])
+    assert "stopped; the same command with --run run goes on" in effsearch("status", "run").out
+
+
+def test_a_run_with_a_result_has_ended(held: RunDir) -> None:
+    held.write_result({})
+    assert run_status(held.path)["state"] == "running"  # until its owner lets go
+    held.close()
+    assert run_status(held.path)["state"] == "ended"
+
+
+def test_watching_ends_with_the_run(held: RunDir) -> None:
+    seen: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        if len(seen) == 3:
+            held.close()
+
+    watch_status(held.path, show=lambda report: seen.append(report["state"]), sleep=sleep)
+    assert seen == ["running", "running", "running", "stopped"]
+
+
+def test_what_is_no_run_is_refused(effsearch: Effsearch) -> None:
+    refuses(effsearch("status", "nowhere"), 2, "no run at nowhere")
+    refuses(effsearch("status"), 2, "no run at runs/latest")

@@ -1,0 +1,290 @@
+"""Real clusters of node processes on this machine; `test_ray_pool` has the pool's rules without Ray."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from effsearch.proxy_train.data.datasets import load_images
+from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
+from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.train import TrainSettings
+from effsearch.proxy_train.worker import prepare_worker
+from effsearch.search.placement.local_pool import ProcessPool
+from effsearch.search.placement.pool import Ended, Pool
+from effsearch.search.placement.pool_executor import TrainJob
+from effsearch.search.placement.ray_cluster import connect
+from effsearch.search.placement.ray_pool import RayPool, start_ray_pool
+from effsearch.space.errors import RunError, UsageError
+from effsearch.space.outcome import Fidelity, Job
+
+MakeJob = Callable[..., Job]
+needs_ray = pytest.mark.usefixtures("ray_is_there")
+
+
+@pytest.fixture(scope="module")
+def ray_is_there() -> None:
+    pytest.importorskip("ray")
+
+
+def work_off(
+    pool: Pool[Any, Any], tasks: list[Any], *, after: Callable[[int], None] = lambda num_ended: None
+) -> list[Ended[Any, Any]]:
+    waiting, ended = list(tasks), list[Ended[Any, Any]]()
+    while waiting or pool.num_running:
+        while waiting and pool.num_running < pool.num_slots:
+            pool.submit(waiting.pop(0))
+        ended.append(pool.wait())
+        after(len(ended))
+    return ended
+
+
+def test_without_ray_the_engine_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"^--engine ray needs Ray: pip install 'effsearch\[ray\]'$"):
+        connect(None, num_local_cpus=1)
+
+
+@needs_ray
+def test_an_address_where_nobody_answers_is_refused_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            RunError, match=f"^no Ray cluster answers at {address} .*ray start --head"
+        ) as refused:
+            connect(address, num_local_cpus=1)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["here", "host:port", "ray://127.0.0.1:10001"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"--address must be host:port of Ray's head node, or auto, got {address}"
+    ):
+        connect(address, num_local_cpus=1)
+
+
+@needs_ray
+def test_a_cluster_on_this_machine_does_work_and_minds_its_own_business(
+    functions: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One cluster for many claims: it takes seconds to start."""
+    import ray
+
+    monkeypatch.setenv(
+        "PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep
+    )  # actors find `functions`
+    before = signal.getsignal(signal.SIGTERM)
+    said: list[str] = []
+    pool: RayPool[Any, Any] = start_ray_pool(
+        functions.work,
+        prepare=functions.prepare,
+        address=None,
+        num_workers=2,
+        seconds_allowed=lambda task: 1.0 if getattr(task, "seed", 0) == functions.SLEEPS else None,
+        say=said.append,
+    )
+    try:
+        assert pool.num_slots == 2
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}, (
+            "it listens to nobody else"
+        )
+
+        processes: set[int] = set()
+
+        def do_some() -> bool:
+            ended = work_off(pool, [functions.NumberTask(seed) for seed in range(1, 9)])
+            assert sorted(one.value[0] for one in ended) == list(range(1, 9))
+            assert {one.value[1] for one in ended} == {1}, "each worker was prepared once"
+            processes.update(one.value[2] for one in ended)
+            return len(processes) == 2
+
+        _wait_for(do_some)  # the second worker may start late
+        assert os.getpid() not in processes
+
+        bad = [functions.NumberTask(seed) for seed in (functions.FAILS, functions.DIES, functions.SLEEPS)]
+        by_seed = {one.task.seed: one for one in work_off(pool, bad)}
+        host = socket.gethostname()
+        assert {seed: (one.failure, one.cause) for seed, one in by_seed.items()} == {
+            functions.FAILS: ("the loss is not a number", "training"),
+            functions.DIES: (f"the worker on {host} died", "died"),
+            functions.SLEEPS: ("ran for more than 1 s and was stopped", "hung"),
+        }
+        pool.submit(functions.NumberTask(functions.BREAKS))
+        with pytest.raises(
+            RunError, match=r"broke the training code: ValueError: shapes differ \(evaluate, line \d+\)"
+        ):
+            pool.wait()
+        pool.submit(functions.NumberTask(functions.REFUSES))
+        with pytest.raises(RunError, match=r"^the images changed$"):
+            pool.wait()
+        (after,) = work_off(pool, [functions.NumberTask(9)])
+        assert (after.value[0], after.failure) == (9, "")
+
+        pool.submit(functions.NumberTask(functions.SLEEPS))
+    finally:
+        pool.close()
+    assert not ray.is_initialized()
+    _wait_for(lambda: not any(_is_alive(process) for process in processes))
+    assert said == []
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Any]:
+    """Three nodes, each with a cache of its own; the third has two cores."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=False)
+    started.nodes = [
+        started.add_node(
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            env_vars={
+                "EFFSEARCH_CACHE": str(tmp_path / f"cache-{number}"),
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "RAY_worker_niceness": "0",
+            },
+        )
+        for number, num_cpus in enumerate((1, 1, 2))
+    ]
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture
+def shipment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageShipment:
+    """Images at a path that is seen from the driver's folder alone, as if nodes were other machines."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("red", "green")):
+        (tmp_path / "colours" / name).mkdir(parents=True)
+        for index in range(40):
+            pixels = rng.integers(0, 180, (12, 12, 3), dtype=np.uint8)
+            pixels[:, :, label] += 60
+            Image.fromarray(pixels).save(tmp_path / "colours" / name / f"{index}.png")
+    images = load_images(str(tmp_path / "colours"), resolution=12, cache_dir=tmp_path / "driver")
+    whole = ship_images(images)
+    monkeypatch.chdir(tmp_path)
+    handle = whole.handle.relative_to(tmp_path)
+    return ImageShipment(handle=handle, fingerprint=whole.fingerprint, num_bytes=whole.num_bytes)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_lost_node_costs_no_training_and_scores_are_those_of_this_machine(
+    cluster: Any,
+    shipment: ImageShipment,
+    make_job: MakeJob,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    import ray
+
+    evaluate = ProxyEvaluator(handle=shipment.handle, settings=TrainSettings(batch_size=16))
+    jobs = [_short(make_job(f"job {seed}", seed=seed)) for seed in range(12)]
+
+    local: ProcessPool[Job, Any] = ProcessPool(TrainJob(evaluate), num_workers=1, prepare=prepare_worker)
+    try:
+        expected = {one.task.name: one.value for one in work_off(local, jobs)}
+    finally:
+        local.close()
+
+    said: list[str] = []
+    pool: RayPool[Job, Any] = start_ray_pool(
+        TrainJob(AtNode(evaluate, shipment)),
+        prepare=prepare_worker,
+        address=cluster.address,
+        num_workers=9,
+        ship=shipment,
+        say=said.append,
+    )
+
+    def lose_a_node(num_ended: int) -> None:
+        if num_ended == 5:
+            cluster.remove_node(cluster.nodes[2], allow_graceful=False)
+
+    try:
+        assert pool.num_slots == 4
+        ended = work_off(pool, jobs, after=lose_a_node)
+    finally:
+        pool.close()
+    assert sorted(one.task.name for one in ended) == sorted(job.name for job in jobs), (
+        "each once, and none lost"
+    )
+    assert {one.failure for one in ended} == {""}
+    for one in ended:
+        scores = (one.value.val_accuracy, one.value.val_loss)
+        assert scores == (expected[one.task.name].val_accuracy, expected[one.task.name].val_loss), (
+            one.task.name
+        )
+    assert len({value.val_loss for value in expected.values()}) == len(jobs)
+
+    assert said[0] == (
+        "9 workers were asked for, and there is room for 4: each takes 1 CPU(s), and there are 4 CPU(s) and 0 GPU(s) "
+        "on 3 node(s)"
+    )
+    assert sum("sending the data" in line for line in said) == 3
+    assert sum("again elsewhere" in line for line in said) == 2, "its two workers were at work"
+    for number in range(3):
+        shipped = [path.name for path in (tmp_path / f"cache-{number}" / "shipped").iterdir()]
+        assert shipped == [shipment.fingerprint]
+    assert capfd.readouterr().out == ""
+
+    assert not ray.is_initialized()
+    again: RayPool[Job, Any] = start_ray_pool(  # the cluster lives on, and its nodes have the data
+        TrainJob(AtNode(evaluate, shipment)),
+        prepare=prepare_worker,
+        address=cluster.address,
+        num_workers=None,
+        ship=shipment,
+        say=said.append,
+    )
+    try:
+        assert again.num_slots == 2
+        (ended_again,) = work_off(again, jobs[:1])
+        assert ended_again.value.val_loss == expected[jobs[0].name].val_loss
+    finally:
+        again.close()
+    assert sum("sending the data" in line for line in said) == 3
+
+    options: dict[str, Any] = {"prepare": prepare_worker, "address": cluster.address, "num_workers": 1}
+    with pytest.raises(
+        UsageError, match=r"takes 3 CPU\(s\); there are 2 CPU\(s\) and 0 GPU\(s\) on 2 node\(s\)"
+    ):
+        start_ray_pool(evaluate, cpus_per_task=3, **options)
+    with pytest.raises(UsageError, match=r"takes 1 CPU\(s\) and 0\.25 GPU\(s\); there are 2"):
+        start_ray_pool(evaluate, gpus_per_task=0.25, **options)
+    assert not ray.is_initialized()
+
+
+def _short(job: Job) -> Job:
+    import dataclasses
+
+    return dataclasses.replace(job, fidelity=Fidelity(num_images=48, num_epochs=6, resolution=12))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_for(claim: Callable[[], bool], seconds: float = 30.0) -> None:
+    until = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < until, "it did not come true"
+        time.sleep(0.1)
