@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.device import ON_CPU, Compute
+from effsearch.proxy_train.kernels.switch import turn_on
 from effsearch.space.outcome import Fidelity
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
@@ -52,6 +53,8 @@ def estimate_seconds(
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        if compute.device.type == "cpu":
+            turn_on()  # as a worker does
         for _ in range(NUM_TIMED_STEPS):
             started = clock()
             model.zero_grad(set_to_none=True)
