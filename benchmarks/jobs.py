@@ -10,9 +10,9 @@ from typing import Any
 from recording import append_record, read_records
 
 from effsearch.commands.placement import usable_cores
+from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.score import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.train import TrainSettings
-from effsearch.proxy_train.worker import prepare_worker
 from effsearch.search.placement.executor import drive
 from effsearch.search.placement.local_pool import ProcessPool
 from effsearch.search.placement.pool_executor import PoolExecutor
@@ -101,7 +101,7 @@ def train_arms(
             },
         )
 
-    start_pool = partial(ProcessPool, num_workers=usable_cores(), prepare=prepare_worker)
+    start_pool = partial(ProcessPool, num_workers=usable_cores(), prepare=prepare_local_worker)
     executor = PoolExecutor(evaluate, start_pool)
     started = time.monotonic()
     try:

@@ -4,7 +4,7 @@
     python benchmarks/overhead.py --engine ray        on Ray, started here or at --address
     ... overhead.py --only ideal|driver|memory        one of the three
 
-ideal: tasks that sleep a second on 16 workers that are up, 320 of them; the share of the time that they would take
+ideal: tasks that sleep a second on 16 workers, all of them up, 320 in all; the share of the time that they would take
 if handing out, answering and recording took none. driver: what the driver does for a trial but for the sampler's
 proposal, which stands beside it: the last 60 of 2,000 in a search that goes on. memory: what its process held at the
 most with 5,000. Trials are recorded as a command records them: ledger, synced, and Optuna's journal. Times are of the
@@ -15,6 +15,7 @@ benchmarks/results/overhead.jsonl.
 import argparse
 import os
 import resource
+import socket
 import sys
 import tempfile
 import time
@@ -52,6 +53,7 @@ from effsearch.space.spec import ModelSpec
 
 NAME = "overhead"
 TASK_SECONDS = 1.0
+WARM_SECONDS = 300.0  # until every worker must be up
 NUM_WORKERS, NUM_TASKS = 16, 320
 DRIVER_TRIALS, MEMORY_TRIALS = 2_000, 5_000
 NUM_TIMED = 60  # trials at the end of a run
@@ -67,10 +69,10 @@ class Nap:
     seconds: float
 
 
-def sleep(nap: Nap) -> float:
-    """Do nothing for a while."""
+def sleep(nap: Nap) -> str:
+    """Do nothing for a while, and name the process that did so."""
     time.sleep(nap.seconds)
-    return nap.seconds
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def score_at_once(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
@@ -84,9 +86,9 @@ def score_at_once(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult
 def measure_ideal(engine: Engine, address: str | None) -> dict[str, Any]:
     """Time many short tasks on workers that are up, from the first hand-out to the last result."""
     placement = make_placement(engine=engine, address=address, num_workers=NUM_WORKERS)
-    pool: Pool[Nap, float] = open_pool(sleep, placement, say=print)
+    pool: Pool[Nap, str] = open_pool(sleep, placement, say=print)
     try:
-        _do_all(pool, [Nap(f"warm {index}", TASK_SECONDS) for index in range(pool.num_slots)])
+        warm_up(pool)
         started = time.perf_counter(), time.process_time()
         ended = _do_all(pool, [Nap(f"nap {index}", TASK_SECONDS) for index in range(NUM_TASKS)])
         wall, core = time.perf_counter() - started[0], time.process_time() - started[1]
@@ -104,9 +106,19 @@ def measure_ideal(engine: Engine, address: str | None) -> dict[str, Any]:
     }
 
 
-def _do_all(pool: Pool[Nap, float], tasks: list[Nap]) -> list[Ended[Nap, float]]:
+def warm_up(pool: Pool[Nap, str]) -> None:
+    """Give tasks until every worker has done one: on Ray the first that are up take the tasks of those to come."""
+    until = time.monotonic() + WARM_SECONDS
+    workers: set[str | None] = set()
+    while len(workers) < pool.num_slots:
+        assert time.monotonic() < until, f"{len(workers)} of {pool.num_slots} workers came up"
+        tasks = [Nap(f"warm {index}", TASK_SECONDS) for index in range(pool.num_slots)]
+        workers |= {ended.value for ended in _do_all(pool, tasks)} - {None}
+
+
+def _do_all(pool: Pool[Nap, str], tasks: list[Nap]) -> list[Ended[Nap, str]]:
     """Keep every slot busy; the first tasks go out one by one, as many as there are slots."""
-    waiting, ended = iter(tasks), list[Ended[Nap, float]]()
+    waiting, ended = iter(tasks), list[Ended[Nap, str]]()
     is_more = True
     while is_more or pool.num_running:
         while is_more and pool.num_running < pool.num_slots:

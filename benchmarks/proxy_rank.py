@@ -22,6 +22,7 @@ from macro_data import load_cifar, load_table, sample_keys, spec_of
 from proxy_table import NAME, NUM_CHEAP, POPULATIONS, SPLITS, draw, format_page, read_methods
 from recording import RESULTS, append_record, read_records
 
+from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
@@ -171,7 +172,7 @@ def score_by_training(method: str, keys: Sequence[str], *, num_workers: int) -> 
         )
 
     evaluator = TimedEvaluator(ProxyEvaluator(handle=images.handle, settings=settings))
-    start_pool = partial(ProcessPool, num_workers=num_workers, prepare=prepare_worker)
+    start_pool = partial(ProcessPool, num_workers=num_workers, prepare=prepare_local_worker)
     executor = PoolExecutor(evaluator, start_pool)
     try:
         drive(executor, propose=propose, take=take)

@@ -30,7 +30,9 @@ from macro_data import load_cifar, load_table, shared_data, spec_of
 from recording import append_record, read_records
 from rival_loops import extract_jpegs, train_from_jpegs, train_from_memory
 
+from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.augment import to_input
+from effsearch.proxy_train.batches import choose_rows
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.score import (
@@ -43,7 +45,6 @@ from effsearch.proxy_train.score import (
 from effsearch.proxy_train.train import (
     TrainingStopped,
     TrainSettings,
-    choose_rows,
     narrow_classifier,
     train_model,
 )
@@ -67,6 +68,7 @@ LOOPS: tuple[Loop, ...] = ("jpegs", "memory", "ours")
 NUM_IMAGES = 10_000
 SECONDS = 6.0  # of one measurement, after the first steps
 NUM_FIRST_STEPS = 5  # that do not count: memory is asked for, kernels are compiled
+START_SECONDS = 300.0  # until every process of a measurement is ready, else all give up
 NUM_ROUNDS = 3  # that must agree
 MAX_ROUNDS = 12
 MAX_SPREAD = 0.10  # between the slowest and the fastest of those rounds, as a share of their median
@@ -206,7 +208,7 @@ def images_per_second(loop: Loop, spec: ModelSpec, jpegs: Path, layout: Layout, 
 def run_processes(num_processes: int, work: Callable[..., None], *arguments: Any) -> list[float]:
     """Do some work in several fresh processes that start together; each answers with a number."""
     context = get_context("spawn")
-    barrier, answers = context.Barrier(num_processes), context.SimpleQueue()
+    barrier, answers = context.Barrier(num_processes, timeout=START_SECONDS), context.SimpleQueue()
     processes = [
         context.Process(target=work, args=(*arguments, barrier, answers)) for _ in range(num_processes)
     ]
@@ -409,7 +411,7 @@ def seconds_of_executor(keys: Sequence[str], num_workers: int, fidelity: Fidelit
     images = load_cifar()
     executor = PoolExecutor(
         ProxyEvaluator(handle=images.handle, settings=TrainSettings()),
-        partial(ProcessPool, num_workers=num_workers, prepare=prepare_worker),
+        partial(ProcessPool, num_workers=num_workers, prepare=prepare_local_worker),
     )
 
     def jobs_of(some: Sequence[str], one: Fidelity) -> Callable[[], Job | None]:

@@ -1,7 +1,8 @@
 """The training loops that a user would write instead: JPEGs through a DataLoader, and tensors in memory.
 
-Both train the same network with the same optimizer, batch size, crops and flips as effsearch, by torch's own
-operators. Every loop asks `should_stop` before each step.
+Both train the same network with the same optimizer and batch size as effsearch, by torch's own operators. Images are
+shifted as far and flipped as often, but as is common in such loops: black comes in from outside, and the loop in
+memory shifts a batch as one. Every loop asks `should_stop` before each step.
 """
 
 import tarfile
@@ -141,9 +142,7 @@ def train_from_memory(
                     continue
                 batch = functional.pad(images[rows], (PAD, PAD, PAD, PAD))
                 top, left = torch.randint(0, 2 * PAD + 1, (2,), generator=generator).tolist()
-                batch = batch[
-                    :, :, top : top + size, left : left + size
-                ]  # one shift for the batch: the cheapest
+                batch = batch[:, :, top : top + size, left : left + size]
                 is_flipped = torch.rand(len(rows), 1, 1, 1, generator=generator) < 0.5
                 batch = torch.where(is_flipped, batch.flip(-1), batch)
                 yield batch.contiguous(memory_format=torch.channels_last), labels[rows]

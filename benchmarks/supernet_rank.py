@@ -23,9 +23,9 @@ from macro_data import (
 from proxy_rank import append_line, begin, unscored
 
 from effsearch.commands.baseline.screen_plan import stored_plan
+from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.screen import SupernetWorker
 from effsearch.proxy_train.supernet_train import SupernetSettings
-from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import read_settings
 from effsearch.results.supernet_files import SupernetFiles
 from effsearch.search.placement.local_pool import ProcessPool
@@ -85,7 +85,7 @@ def main() -> None:
     pool: ProcessPool[ScreenTask, ScreenAnswer] = ProcessPool(
         SupernetWorker(handle=images.handle, space=macro_space()),
         num_workers=options.workers,
-        prepare=prepare_worker,
+        prepare=prepare_local_worker,
     )
 
     def note(round_index: int, result: RoundResult) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -282,3 +283,20 @@ def test_control_c_ends_with_130(effsearch: Effsearch, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("effsearch.commands.listings.describe_presets", interrupted)
     refuses(effsearch("presets"), 130, "goes on")
+
+
+def test_being_terminated_ends_with_143(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "effsearch.commands.listings.describe_presets", lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    try:
+        assert effsearch("presets").code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_password_in_what_cannot_be_read_is_not_repeated(effsearch: Effsearch) -> None:
+    ended = effsearch("presets", "postgresql://me:sesame@host/db")
+    refuses(ended, 2, "postgresql://me:***@host/db")
+    assert "sesame" not in ended.err

@@ -100,13 +100,14 @@ def make_placement(
         run: That may be there already.
 
     Raises:
-        UsageError: It contradicts itself, or asks for what is not installed.
+        UsageError: It contradicts itself, or asks for what is not installed or not there.
+        RunError: There is no cluster at the address.
     """
     if engine == "ray" and importlib.util.find_spec("ray") is None:
         raise UsageError("--engine ray needs Ray: pip install 'effsearch[ray]'")
     if cpus_per_trial is not None and engine != "ray":
         raise UsageError("--cpus-per-trial is for a cluster: give it with --engine ray")
-    if cpus_per_trial is not None and cpus_per_trial <= 0:
+    if cpus_per_trial is not None and not cpus_per_trial > 0:
         raise UsageError(f"--cpus-per-trial must be above 0, got {cpus_per_trial:g}")
     kind = _settle_device(device, engine, run)
     if gpu_share is not None and kind == "cpu":

@@ -1,17 +1,17 @@
 """What does the work of a command, as its placement says?"""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from effsearch.commands.placement import Placement
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
-from effsearch.proxy_train.device import visible_gpus
-from effsearch.proxy_train.gpu_worker import prepare_gpu_worker
+from effsearch.proxy_train.device import gpu_of_worker, visible_gpus
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.shared_folder import share_with_workers
 from effsearch.proxy_train.train import TrainSettings
@@ -70,14 +70,26 @@ def open_pool(
             say=say,
         )
     else:
-        prepare: Callable[[], None] = prepare_worker
-        if placement.device == "cuda":
-            turn = multiprocessing.get_context("spawn").Value("i", 0)
-            prepare = partial(prepare_gpu_worker, turn, visible_gpus())
+        num_gpus = visible_gpus() if placement.device == "cuda" else 0
         pool = ProcessPool(
-            work, num_workers=placement.num_workers, prepare=prepare, seconds_allowed=seconds_allowed
+            work,
+            num_workers=placement.num_workers,
+            prepare=partial(prepare_local_worker, num_gpus=num_gpus),
+            seconds_allowed=seconds_allowed,
         )
     return WatchedPool(pool, measure=images_and_seconds, clock=time.monotonic, notify=show_slots)
+
+
+def prepare_local_worker(slot: int, *, num_gpus: int = 0) -> None:
+    """Prepare a worker process of this machine.
+
+    Args:
+        slot: Of the worker, from 0.
+        num_gpus: Of this machine, to be shared by the slots; 0 trains on the CPU.
+    """
+    prepare_worker()
+    if num_gpus:
+        torch.cuda.set_device(gpu_of_worker(slot, num_gpus=num_gpus))
 
 
 def images_and_seconds(value: object) -> tuple[int, float]:

@@ -1,5 +1,6 @@
 """effsearch status: what is a run doing, seen from another terminal?"""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -31,9 +32,10 @@ def run_status(run: Path) -> dict[str, Any]:
     path = run / LEDGER_FILE
     entries = [one for one in read_entries(path) if one.kind in KINDS] if path.is_file() else []
     scored = [one for one in entries if one.has_succeeded]
-    holder, status = read_holder(run), read_status(run)
+    holder = read_holder(run)
     best = max(scored, key=lambda one: one.val_accuracy or 0.0, default=None)
     state = state_of(holder, has_report=read_report(run) is not None)
+    status = read_status(run) if state == "running" else None  # after a crash it may be torn
     return {
         "run": str(Path(os.path.relpath(run.resolve())) if run.is_symlink() else run),
         "command": stored.command,
@@ -45,7 +47,7 @@ def run_status(run: Path) -> dict[str, Any]:
         "failed": len(entries) - len(scored),
         "best": None if best is None else _describe(best),
         "last": entries[-1].time if entries else None,
-        **(_now(status) if state == "running" and status is not None else {"step": None, "workers": []}),
+        **({"step": None, "workers": []} if status is None else _now(status)),
     }
 
 
@@ -61,15 +63,13 @@ def watch_status(
         UsageError: There is no run there.
         RunError: Something in it cannot be read.
     """
-    while True:
-        report = run_status(run)
-        show(report)
-        if report["state"] != "running":
-            return
-        try:
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            report = run_status(run)
+            show(report)
+            if report["state"] != "running":
+                return
             sleep(WATCH_SECONDS)
-        except KeyboardInterrupt:
-            return
 
 
 def state_of(holder: Holder | None, *, has_report: bool) -> str:

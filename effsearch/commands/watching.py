@@ -58,6 +58,7 @@ class Watcher:
     def follow(self, run: Path) -> None:
         """Write what is shown from now on to a run's directory as well."""
         self._status = StatusFile(run, clock=time.time)
+        self._status.show_slots(())  # what an earlier call left there is no longer so
 
     def show_slots(self, slots: Sequence[SlotStatus]) -> None:
         """Take what every worker does, for `effsearch status`."""

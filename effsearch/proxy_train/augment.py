@@ -51,9 +51,7 @@ class Draws(NamedTuple):
 
     shifts: Tensor  # (2, batch, 1) int64: rows and columns, in stored pixels
     is_flipped: Tensor  # (batch, 1)
-    centres: (
-        Tensor  # (2, batch, 1), of the cutout, as shares of the image's sides; (0,) where nothing is cut out
-    )
+    centres: Tensor  # (2, batch, 1): of the cutout, as shares of the sides; (0,) where nothing is cut out
 
 
 def draw_augmentation(

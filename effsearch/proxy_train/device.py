@@ -18,15 +18,12 @@ DeviceKind = Literal["cpu", "cuda"]  # as a run stores it
 
 MAX_TRIALS_PER_GPU = 8
 LEAST_GPU_SHARE = 0.05
-FREE_SHARE = (
-    0.9  # of the free memory that is planned with; fragments and the largest candidates need the rest
-)
-PROCESS_BYTES = (
-    700 * 2**20
-)  # CUDA's own, in each process beside its tensors: its context, libraries and workspaces
-RESIDENT_SHARE = (
-    1 / 16
-)  # of a GPU's memory that the images of a split may take in one of up to eight processes
+# Of the free memory, what is planned with; fragments and the largest candidates need the rest.
+FREE_SHARE = 0.9
+# CUDA's own in each process, beside its tensors: its context, libraries and workspaces. Assumed, not measured.
+PROCESS_BYTES = 700 * 2**20
+# Of a GPU's memory, what the images of a split may take in one of up to eight processes.
+RESIDENT_SHARE = 1 / 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.device import ON_CPU, Compute
-from effsearch.proxy_train.kernels.switch import turn_on
+from effsearch.proxy_train.kernels.switch import turned_on
 from effsearch.space.outcome import Fidelity
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
@@ -53,15 +53,14 @@ def estimate_seconds(
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if compute.device.type == "cpu":
-            turn_on()  # as a worker does
-        for _ in range(NUM_TIMED_STEPS):
-            started = clock()
-            model.zero_grad(set_to_none=True)
-            with compute.autocast():
-                loss = cross_entropy(model(images), labels)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
-            seconds.append(clock() - started)
+        with turned_on():  # as a worker does
+            for _ in range(NUM_TIMED_STEPS):
+                started = clock()
+                model.zero_grad(set_to_none=True)
+                with compute.autocast():
+                    loss = cross_entropy(model(images), labels)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
+                seconds.append(clock() - started)
     finally:
         torch.set_num_threads(num_threads)
     num_steps = fidelity.num_images * fidelity.num_epochs / batch_size

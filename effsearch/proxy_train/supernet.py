@@ -70,9 +70,7 @@ class Supernet:
                     tuple(shared.layer for shared in found), momentum=0.1, epsilon=spec.norm_epsilon
                 )
             for module in block.modules():
-                if isinstance(
-                    module, nn.BatchNorm2d
-                ):  # a path's norms have no memory: it would be of other paths
+                if isinstance(module, nn.BatchNorm2d):  # without a memory: it would be of other paths
                     module.track_running_stats = False
                     module.running_mean = module.running_var = module.num_batches_tracked = None
             self._blocks[found] = block

@@ -12,7 +12,20 @@ from pathlib import Path
 
 from effsearch.space.passwords import hide_passwords
 
-PACKAGES = ("effsearch", "torch", "numpy", "optuna", "pandas", "matplotlib", "pillow", "fvcore")
+PACKAGES = (
+    *(
+        "effsearch",
+        "torch",
+        "numba",
+        "llvmlite",
+        "numpy",
+        "optuna",
+        "pandas",
+        "matplotlib",
+        "pillow",
+        "fvcore",
+    ),
+)
 
 Environment = dict[str, str | int | dict[str, str]]
 

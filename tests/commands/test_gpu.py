@@ -154,7 +154,7 @@ def nothing(task: Any) -> None:
     """None: the work of workers that get none."""
 
 
-def test_workers_of_a_gpu_take_turns_and_those_of_the_cpu_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_take_turns_on_the_gpus_and_none_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[Any] = []
 
     def start(work: Any, *, prepare: Any, **more: Any) -> Any:
@@ -166,13 +166,15 @@ def test_workers_of_a_gpu_take_turns_and_those_of_the_cpu_do_not(monkeypatch: py
     for device in ("cpu", "cuda"):
         placement = Placement(num_workers=3, device=device)  # type: ignore[arg-type]  # a str of two
         pools.open_pool(nothing, placement, say=print)
-    assert prepared[0] is pools.prepare_worker
     taken: list[int] = []
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
-    monkeypatch.setattr("effsearch.proxy_train.gpu_worker.prepare_worker", lambda: None)
-    for _ in range(3):
-        prepared[1]()
-    assert taken == [0, 1, 0]
+    monkeypatch.setattr(pools, "prepare_worker", lambda: None)
+    for slot in range(3):
+        prepared[0](slot)
+    assert taken == []
+    for slot in (0, 1, 2, 1):  # the last takes the place of one that died
+        prepared[1](slot)
+    assert taken == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("command", ["baseline", "scale --base efficientnet-b0", "ablate"])

@@ -20,6 +20,7 @@ from effsearch.results.evaluations import from_entry, settings_hash
 from effsearch.results.ledger import read_entries
 from effsearch.search.placement.attempt import attempt, ended_by
 from effsearch.search.placement.pool import Ended
+from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, OutOfMemory, ProxyResult
 from effsearch.space.spec import ModelSpec
 
@@ -239,6 +240,13 @@ def test_a_cluster_is_told_how_many_workers_else_it_tells(monkeypatch: pytest.Mo
     )
     assert (placement.num_workers, placement.cpus_per_trial) == (24, 2.0)
     assert asked == [("auto", 2.0, 0.25)]
+
+
+@pytest.mark.parametrize("cpus", [0.0, -1.0, float("nan")])
+def test_a_training_takes_some_of_a_core(monkeypatch: pytest.MonkeyPatch, cpus: float) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    with pytest.raises(UsageError, match="--cpus-per-trial must be above 0, got"):
+        make_placement(engine="ray", cpus_per_trial=cpus)
 
 
 def test_given_coefficients_have_no_use_for_a_placement(effsearch: Effsearch) -> None:

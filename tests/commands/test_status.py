@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from effsearch.commands.status import run_status, watch_status
+from effsearch.commands.watching import Watcher
 from effsearch.results.evaluations import to_entry
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.status import StatusFile, Step
+from effsearch.results.status import STATUS_FILE, StatusFile, Step
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
@@ -91,6 +92,19 @@ def test_a_run_that_was_left_names_the_way_back_and_shows_no_workers(
     report = effsearch("status", "run", "--json").json
     assert (report["state"], report["step"], report["workers"]) == ("stopped", None, [])
     assert "stopped; the same command with --run run goes on" in effsearch("status", "run").out
+
+
+def test_what_an_earlier_call_left_is_not_what_a_run_does_now(held: RunDir) -> None:
+    with Watcher() as watcher:
+        watcher.follow(held.path)
+    report = run_status(held.path)
+    assert (report["state"], report["step"], report["workers"]) == ("running", None, [])
+
+
+def test_a_status_that_a_crash_tore_is_not_looked_at(held: RunDir) -> None:
+    (held.path / STATUS_FILE).write_text("")
+    held.close()
+    assert run_status(held.path)["state"] == "stopped"
 
 
 def test_a_run_with_a_result_has_ended(held: RunDir) -> None:

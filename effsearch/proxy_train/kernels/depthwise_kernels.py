@@ -10,6 +10,7 @@ from typing import Any
 from numba import float32, njit
 
 from effsearch.proxy_train.kernels.activations import activate, activation_gradient
+from effsearch.proxy_train.kernels.compiling import kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     LANE_BYTES,
@@ -24,7 +25,7 @@ from effsearch.proxy_train.kernels.norm_kernels import add_sums, block_start, lo
 from effsearch.proxy_train.kernels.taps import convolve, sum_weights
 
 
-@njit("void(int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64)")
 def to_blocks(rows, blocks, num_rows, channels):  # type: ignore[no-untyped-def]
     """Lay (num_rows, channels) out block of channels by block: (blocks, num_rows, LANES)."""
     for block in range(num_blocks(channels)):
@@ -34,7 +35,7 @@ def to_blocks(rows, blocks, num_rows, channels):  # type: ignore[no-untyped-def]
             store(blocks + (block * num_rows + row) * LANE_BYTES, value)
 
 
-@njit("void(int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64)")
 def from_blocks(blocks, rows, num_rows, channels):  # type: ignore[no-untyped-def]
     """Undo `to_blocks`."""
     for block in range(num_blocks(channels)):
@@ -88,7 +89,7 @@ def forward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @njit("void(" + ",".join(["int64"] * 12) + ")", cache=True)
+    @kernel("void(" + ",".join(["int64"] * 12) + ")", kind=f"{kernel_size}_{stride}")
     def forward(x, table, code, weights, y, about, sums, buffer, batch, height, width, channels):  # type: ignore[no-untyped-def]
         out_height = (height - 1) // stride + 1
         out_width = (width - 1) // stride + 1
@@ -138,7 +139,7 @@ def backward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @njit("void(" + ",".join(["int64"] * 20) + ")", cache=True)
+    @kernel("void(" + ",".join(["int64"] * 20) + ")", kind=f"{kernel_size}_{stride}")
     def backward(  # type: ignore[no-untyped-def]
         x, table, code, weights, y, y_table, y_code, gate, pooled, dy, dx, dweights, sums,
         buffer, dy_buffer, dx_buffer, batch, height, width, channels

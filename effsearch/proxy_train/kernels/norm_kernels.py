@@ -8,6 +8,7 @@ z = scale * x + shift; then b and c of the gradient, dx = scale * dz + b * (x - 
 from numba import float32, njit
 
 from effsearch.proxy_train.kernels.activations import activate, activation_gradient
+from effsearch.proxy_train.kernels.compiling import kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     LANES,
@@ -52,7 +53,7 @@ def load_or(address, offset, value):  # type: ignore[no-untyped-def]
     return splat(float32(value))
 
 
-@njit("void(int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64)")
 def sum_map(x, about, sums, pixels, channels):  # type: ignore[no-untyped-def]
     """Sum (x - about) and its square over all pixels, for each channel."""
     pixel = channels * FLOAT_BYTES
@@ -82,7 +83,7 @@ def sum_map(x, about, sums, pixels, channels):  # type: ignore[no-untyped-def]
             add_sums(sums, block, add(total, other_total), add(squares, other_squares))
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
 def norm_activate(x, table, code, shortcut, y, pixels, channels):  # type: ignore[no-untyped-def]
     """Put activation(norm(x)) + shortcut at y."""
     pixel = channels * FLOAT_BYTES
@@ -100,7 +101,7 @@ def norm_activate(x, table, code, shortcut, y, pixels, channels):  # type: ignor
                 store(y + at * pixel + start, value)
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64)")
 def pool_activated(x, table, code, y, pooled, batch, pixels, channels):  # type: ignore[no-untyped-def]
     """Put activation(norm(x)) at y, and its sums over each image's pixels at `pooled`, (batch, channels)."""
     pixel = channels * FLOAT_BYTES
@@ -117,7 +118,7 @@ def pool_activated(x, table, code, y, pooled, batch, pixels, channels):  # type:
             store(pooled + image * pixel + start, total)
 
 
-@njit("void(int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64)")
 def scale_map(x, factors, y, batch, pixels, channels):  # type: ignore[no-untyped-def]
     """Put x times its image's and channel's factor at y, which may be x itself where blocks do not overlap."""
     pixel = channels * FLOAT_BYTES
@@ -129,7 +130,7 @@ def scale_map(x, factors, y, batch, pixels, channels):  # type: ignore[no-untype
                 store(y + at * pixel + start, mul(load(x + at * pixel + start), factor))
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64)")
 def sum_gated(x, table, code, dy, shares, batch, pixels, channels):  # type: ignore[no-untyped-def]
     """Sum over each image's pixels what the gradients of a gated map consist of, before the gate's own are known.
 
@@ -168,7 +169,7 @@ def sum_gated(x, table, code, dy, shares, batch, pixels, channels):  # type: ign
             store(to + 4 * pixel, slope_products)
 
 
-@njit("void(int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64)")
 def combine_shares(shares, factors, pooled, sums, batch, channels):  # type: ignore[no-untyped-def]
     """Put together what `sum_gradients` would sum for a gradient dy * factors + pooled, from `sum_gated`'s shares."""
     pixel = channels * FLOAT_BYTES
@@ -183,7 +184,7 @@ def combine_shares(shares, factors, pooled, sums, batch, channels):  # type: ign
             add_sums(sums, block, total, products)
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
 def sum_gradients(x, table, code, dy, sums, pixels, channels):  # type: ignore[no-untyped-def]
     """Sum dz and dz * (x - mean) over all pixels, for each channel; dz is the gradient by norm(x)."""
     pixel = channels * FLOAT_BYTES
@@ -205,7 +206,7 @@ def sum_gradients(x, table, code, dy, sums, pixels, channels):  # type: ignore[n
             add_sums(sums, block, total, products)
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
 def norm_gradient(x, table, code, dy, dx, pixels, channels):  # type: ignore[no-untyped-def]
     """Put the gradient by x at dx."""
     pixel = channels * FLOAT_BYTES

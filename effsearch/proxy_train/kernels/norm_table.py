@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from effsearch.proxy_train.kernels.compiling import kernel
 from effsearch.proxy_train.kernels.lanes import LANES
 
 TABLE_ROWS = 6  # scale, shift, mean, 1 / deviation; b and c of the gradient
@@ -73,7 +73,7 @@ def finish_gradients(table: Tensor, sums: Tensor, *, count: int) -> tuple[Tensor
     return gradients[0], gradients[1]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+@kernel(None)
 def _fill(
     table: Floats,
     sums: Any,
@@ -104,7 +104,7 @@ def _fill(
             running_var[channel] = (1 - share) * running_var[channel] + share * unbiased
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@kernel(None)
 def _finish(table: Floats, sums: Any, count: int, gradients: Floats) -> None:
     channels = table.shape[1]
     for channel in range(channels):

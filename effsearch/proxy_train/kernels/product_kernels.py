@@ -7,10 +7,11 @@ Both are laid into panels some pixels at a time, and a tile of sums stays in reg
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from effsearch.proxy_train.kernels.compiling import kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     FLOATS,
@@ -84,7 +85,7 @@ def _copy_row(typing_context, source, target):  # type: ignore[no-untyped-def]
     return types.int32(types.int64, types.int64), emit
 
 
-@njit("void(int64,int64,int64,int64,int64,int64,int64,int64,int64)", cache=True)
+@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64,int64)")
 def sum_products(a, b, tiles, sums, a_panel, b_panel, pixels, a_channels, b_channels):  # type: ignore[no-untyped-def]
     """Put the sums, (a_channels, b_channels), at `sums`.
 

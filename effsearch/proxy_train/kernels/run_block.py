@@ -9,8 +9,9 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from effsearch.proxy_train.kernels.activations import ACTIVATION_CODES
+from effsearch.proxy_train.kernels.depthwise_operator import Gate, depthwise_chain
 from effsearch.proxy_train.kernels.lanes import LANES
-from effsearch.proxy_train.kernels.operators import Gate, NormStep, depthwise_chain, norm_activate
+from effsearch.proxy_train.kernels.norm_operator import NormStep, norm_activate
 from effsearch.proxy_train.kernels.pointwise import can_sum, pointwise
 from effsearch.proxy_train.kernels.self_test import is_chain_sound
 from effsearch.space.layer import Layer
@@ -40,9 +41,8 @@ class LayeredBlock(Protocol):
 def run_block(block: LayeredBlock, x: Tensor) -> Tensor:
     """Give what `Block.forward` gives in training, but for rounding."""
     shortcut, gate = x, None
-    waiting: tuple[Tensor, NormStep] | None = (
-        None  # an expansion's raw map, and what is still to be done to it
-    )
+    # An expansion's raw map, and what is still to be done to it.
+    waiting: tuple[Tensor, NormStep] | None = None
     layers = list(block.layers)
     while layers:
         layer = layers.pop(0)
@@ -50,7 +50,7 @@ def run_block(block: LayeredBlock, x: Tensor) -> Tensor:
             shortcut = block.apply_layer(layer, shortcut)
         elif layer.branch == "gate":
             gate = block.apply_layer(layer, block.pool(x) if gate is None else gate)
-        elif is_chain(layer):
+        elif gate is None and is_chain(layer):
             gate_layers = []
             while layers and layers[0].branch == "gate":
                 gate_layers.append(layers.pop(0))
@@ -132,4 +132,5 @@ def _gate(block: LayeredBlock, layers: list[Layer]) -> Gate | None:
         return pooled
 
     modules = (block.get_submodule(layer.name) for layer in layers)
-    return Gate(apply, tuple(tensor for module in modules for tensor in module.parameters()))
+    parameters = (tensor for module in modules for tensor in module.parameters())
+    return Gate(apply, tuple(tensor for tensor in parameters if tensor.requires_grad))

@@ -1,5 +1,6 @@
 """Do the kernels compute what torch does, on this machine?"""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from effsearch.proxy_train.kernels.activations import ACTIVATION_CODES
+from effsearch.proxy_train.kernels.depthwise_operator import Gate, depthwise_chain
 from effsearch.proxy_train.kernels.lanes import LANES
-from effsearch.proxy_train.kernels.operators import NormStep, depthwise_chain, norm_activate
+from effsearch.proxy_train.kernels.norm_operator import NormStep, norm_activate
 from effsearch.proxy_train.kernels.pointwise import pointwise
 from effsearch.proxy_train.kernels.product_kernels import TILE_COLUMNS
 
@@ -53,7 +55,28 @@ def find_fault() -> str | None:
 
 @cache
 def is_chain_sound(kernel_size: int, stride: int) -> bool:
-    """Tell whether depthwise convolutions of that kind compute what torch's do."""
+    """Tell whether depthwise convolutions of that kind compute what torch's do; if not, the log has it once.
+
+    Most kinds are compiled and tested where a training first meets them, and torch can do without them, too.
+    """
+    try:
+        with torch.inference_mode(False):  # a forward pass in it may be what asks
+            fault = None if _chain_agrees(kernel_size, stride) else "they differ from torch's"
+    except Exception as error:  # as in `turn_on`
+        fault = f"{type(error).__name__}: {error}"
+    if fault is not None:
+        logging.getLogger(__name__).warning(
+            "depthwise convolutions %dx%d of stride %d run on torch's operators, which is slower: %s",
+            kernel_size,
+            kernel_size,
+            stride,
+            fault,
+        )
+    return fault is None
+
+
+def _chain_agrees(kernel_size: int, stride: int) -> bool:
+    """Compare a convolution between two norms, and one of what has no norm that is gated in the end."""
     channels = LANES + LANES // 2
     first, second = _norm(channels), _norm(channels)
     conv = nn.Conv2d(
@@ -69,8 +92,19 @@ def is_chain_sound(kernel_size: int, stride: int) -> bool:
         x = functional.conv2d(x, weight, None, stride, kernel_size // 2, 1, channels)
         return functional.relu(_normed(x, second))
 
-    x = _draw(3, channels, 9, 10, seed=0)
-    return _agree(ours, reference, (x, _draw(channels, 1, kernel_size, kernel_size, seed=1)))
+    def ours_gated(x: Tensor, weight: Tensor, squeeze: Tensor) -> Tensor:
+        conv._parameters["weight"] = weight  # type: ignore[assignment]
+        gate = Gate(lambda pooled: torch.sigmoid(pooled * squeeze), (squeeze,))
+        return depthwise_chain(x, None, conv, NormStep(second, 3), gate)
+
+    def reference_gated(x: Tensor, weight: Tensor, squeeze: Tensor) -> Tensor:
+        x = functional.conv2d(x, weight, None, stride, kernel_size // 2, 1, channels)
+        x = functional.silu(_normed(x, second))
+        return x * torch.sigmoid(x.mean((2, 3), keepdim=True) * squeeze)
+
+    x, weight = _draw(3, channels, 9, 10, seed=0), _draw(channels, 1, kernel_size, kernel_size, seed=1)
+    squeeze = _draw(1, channels, 1, 1, seed=3)
+    return _agree(ours, reference, (x, weight)) and _agree(ours_gated, reference_gated, (x, weight, squeeze))
 
 
 def _agree(ours: Callable[..., Tensor], reference: Callable[..., Tensor], inputs: Sequence[Tensor]) -> bool:

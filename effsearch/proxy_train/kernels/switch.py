@@ -44,7 +44,8 @@ def turn_on() -> bool:
 def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] | None:
     """Give what runs a block in training, or None where torch does: the kernels are for one thread and float32.
 
-    A hook on one of its modules wants that module called, which the kernels would not do.
+    A hook on one of its modules wants that module called, which the kernels would not do; and a norm that is left in
+    use while its block trains is not to see the batch's statistics.
     """
     if (
         _runner is None
@@ -53,12 +54,35 @@ def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] |
         or x.dtype != torch.float32
         or len(x) < 2  # a norm of one pixel is torch's to refuse
         or torch.get_num_threads() > 1
+        or torch.is_autocast_enabled("cpu")
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch's stub lacks it
         or torch.compiler.is_compiling()
-        or any(module._forward_hooks or module._forward_pre_hooks for module in block.children())
+        or any(_needs_torch(module) for module in block.children())
     ):
         return None
     return _runner
+
+
+def _needs_torch(module: nn.Module) -> bool:
+    return bool(
+        not module.training
+        or module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+@contextmanager
+def turned_on() -> Iterator[None]:
+    """Run blocks as a worker does for a while: on the kernels, if this machine can."""
+    global _runner
+    before = _runner
+    turn_on()
+    try:
+        yield
+    finally:
+        _runner = before
 
 
 @contextmanager

@@ -54,6 +54,13 @@ def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:
     return Ended(task, reply.content, "", seconds)
 
 
+def unprepared_words(reply: Reply, host: str = "") -> str:
+    """Say why a worker could not be prepared for its tasks, from what it answers in place of a value."""
+    if reply.kind == "error":
+        return str(reply.content)
+    return f"a worker could not be started{f' on {host}' if host else ''}: {reply.content}"
+
+
 def hung_words(seconds: float) -> str:
     """Say that a task was stopped for taking too long."""
     return f"ran for more than {seconds:.0f} s and was stopped"

@@ -6,17 +6,19 @@ replaced. Workers only work, and keep nothing of a task; the driver decides and 
 
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic
 
-from effsearch.search.placement.attempt import attempt, ended_by, hung_words
+from effsearch.search.placement.attempt import Reply, attempt, ended_by, hung_words, unprepared_words
 from effsearch.search.placement.pool import Ended, SecondsAllowed, T, V, no_limit
 from effsearch.search.placement.with_driver import end_with_driver
 
@@ -42,7 +44,8 @@ class ProcessPool(Generic[T, V]):
     Args:
         work: Picklable; called in the workers with a task.
         num_workers: Processes, at least one.
-        prepare: Picklable; called once in each worker before its first task.
+        prepare: Picklable; called once in each worker before its first task, with its slot, from 0. A worker that
+            replaces another has the slot of that one.
         seconds_allowed: Of a task, from hand-out on; a worker that takes longer is killed and replaced.
     """
 
@@ -51,14 +54,14 @@ class ProcessPool(Generic[T, V]):
         work: Callable[[T], V],
         *,
         num_workers: int,
-        prepare: Callable[[], None],
+        prepare: Callable[[int], None],
         seconds_allowed: SecondsAllowed[T] = no_limit,
     ) -> None:
         self._work = work
         self._prepare = prepare
         self._seconds_allowed = seconds_allowed
         self._context = multiprocessing.get_context("spawn")
-        self._workers: list[_Worker[T]] = [self._spawn() for _ in range(num_workers)]
+        self._workers: list[_Worker[T]] = [self._spawn(slot) for slot in range(num_workers)]
 
     @property
     def num_slots(self) -> int:
@@ -86,7 +89,7 @@ class ProcessPool(Generic[T, V]):
         """Block until a task has ended; a worker that died or took too long gives a failure and is replaced.
 
         Raises:
-            RunError: The work itself broke; that is a bug and stops the search.
+            RunError: The work itself broke, or no worker can be prepared; that stops the run.
         """
         while True:
             busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
@@ -137,17 +140,25 @@ class ProcessPool(Generic[T, V]):
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
-        new = self._spawn()
-        self._workers[self._workers.index(worker)] = new
-        return new
+        slot = self._workers.index(worker)
+        self._workers[slot] = self._spawn(slot)
+        return self._workers[slot]
 
-    def _spawn(self) -> _Worker[T]:
+    def _spawn(self, slot: int) -> _Worker[T]:
         ours, theirs = self._context.Pipe()
         is_of_main_thread = threading.current_thread() is threading.main_thread()
         process = self._context.Process(
-            target=_serve, args=(theirs, self._work, self._prepare, is_of_main_thread), daemon=True
+            target=_serve,
+            args=(theirs, self._work, partial(self._prepare, slot), is_of_main_thread),
+            daemon=True,
         )
-        process.start()
+        # Ctrl-C is the driver's to answer. A worker has it blocked from its first moment: it loads torch for seconds.
+        multiprocessing.resource_tracker.ensure_running()  # else it starts below, and unblocks Ctrl-C
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours)
 
@@ -167,10 +178,18 @@ def _serve(
     pipe: Connection, work: Callable[[Any], Any], prepare: Callable[[], None], is_of_main_thread: bool
 ) -> None:
     end_with_driver(is_of_main_thread=is_of_main_thread)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
-    prepare()
+    prepared = attempt(lambda _: prepare(), None)
+    if prepared.kind == "value":
+        answer = partial(attempt, work)
+    else:
+        answer = partial(_give, Reply("error", unprepared_words(prepared)))
     while True:
         try:
-            pipe.send(attempt(work, pipe.recv()))
+            pipe.send(answer(pipe.recv()))
         except (EOFError, OSError):  # the driver has closed the pipe, or is gone
             os._exit(0)  # unloading torch takes a second or two, and there is nothing to put away
+
+
+def _give(reply: Reply, task: object) -> Reply:
+    """The same reply to every task."""
+    return reply

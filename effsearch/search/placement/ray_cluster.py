@@ -9,13 +9,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any  # Ray's actors and references
 
 from effsearch.search.placement.attempt import Reply
 from effsearch.space.errors import RunError, UsageError
+from effsearch.space.passwords import hide_passwords
 
 REACH_SECONDS = 5.0  # for a first sign of life
 _QUIET = {
@@ -103,13 +104,14 @@ class RayCluster:
         return getattr(worker, method).remote(*arguments)
 
     def first_of(self, answers: Sequence[Any], seconds: float) -> list[Any]:
-        """Give those answers that are there, at the latest after some seconds."""
+        """Wait for an answer, at the longest some seconds, and give all that are there then."""
         import ray
 
         if not answers:
             time.sleep(seconds)
             return []
-        return ray.wait(list(answers), num_returns=1, timeout=seconds)[0]
+        first, _ = ray.wait(list(answers), num_returns=1, timeout=seconds)
+        return ray.wait(list(answers), num_returns=len(answers), timeout=0)[0] if first else []
 
     def read(self, answer: Any) -> Any:
         """Give an answer that is there: what the method gave, `Gone`, or a reply that tells of a bug."""
@@ -190,7 +192,7 @@ def connect(address: str | None, *, num_local_cpus: int) -> RayCluster:
         return RayCluster(is_ours=False)
     try:
         if address is None:
-            with _restored(_QUIET | _OF_OURS), _only_loopback(ray):
+            with _restored(_QUIET | _OF_OURS), _only_loopback(ray), _without_passwords(ray):
                 ray.init(
                     address="local",
                     num_cpus=num_local_cpus,
@@ -199,7 +201,7 @@ def connect(address: str | None, *, num_local_cpus: int) -> RayCluster:
                     logging_level=logging.CRITICAL,
                 )
         else:
-            with _restored(_QUIET):
+            with _restored(_QUIET), _without_passwords(ray):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         if address == "auto" and isinstance(error, ConnectionError):
@@ -256,19 +258,32 @@ def _refusal(host: str, port: int) -> str:
     return ""
 
 
-@contextmanager
-def _only_loopback(ray: Any) -> Iterator[None]:
+def _only_loopback(ray: Any) -> AbstractContextManager[None]:
     """Have this process take the loopback's address for a node's, as those it starts do by the variable."""
-    constants, name = getattr(ray._private, "ray_constants", None), "ENABLE_RAY_CLUSTER"
-    if not hasattr(constants, name):
+    return _replaced(getattr(ray._private, "ray_constants", None), "ENABLE_RAY_CLUSTER", lambda _: False)
+
+
+def _without_passwords(ray: Any) -> AbstractContextManager[None]:
+    """Have Ray note this process's command line without passwords: all who use the cluster can read it there."""
+
+    def hiding(command_line: Callable[[], str]) -> Callable[[], str]:
+        return lambda: hide_passwords(command_line())
+
+    return _replaced(getattr(ray._private, "utils", None), "get_entrypoint_name", hiding)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
+    """Have something of Ray's own be another thing, made of it; another version may not have it, and keeps it."""
+    if not hasattr(owner, name):
         yield
         return
-    before = getattr(constants, name)
-    setattr(constants, name, False)
+    before = getattr(owner, name)
+    setattr(owner, name, make(before))
     try:
         yield
     finally:
-        setattr(constants, name, before)
+        setattr(owner, name, before)
 
 
 @contextmanager

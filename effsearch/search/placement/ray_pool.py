@@ -7,7 +7,6 @@ its task's failure told. What a task comes to is made by the same `attempt` as o
 
 import contextlib
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal  # Any: Ray's actors and references
 
 from effsearch import __version__
-from effsearch.search.placement.attempt import Reply, ended_by, hung_words
+from effsearch.search.placement.attempt import ended_by, hung_words, unprepared_words
 from effsearch.search.placement.pool import Ended, FailureCause, SecondsAllowed, T, V, no_limit
 from effsearch.search.placement.ray_cluster import Gone, RayCluster, Resources, connect
 from effsearch.search.placement.ray_worker import Arrival, NoShipment, RayWorker, Shipment
@@ -195,7 +194,7 @@ class RayPool(Generic[T, V]):
             assert handed is not None
             self._ended.append(ended_by(reply, handed.task, self._clock() - slot.started))
         elif reply.kind != "value":
-            raise RunError(_start_words(slot, reply))
+            raise RunError(unprepared_words(reply, slot.host))
         elif slot.doing == "arriving":
             self._welcome(slot, reply.content)
         elif slot.doing == "unpacking":
@@ -293,7 +292,7 @@ def start_ray_pool(
     *,
     prepare: Callable[[], None],
     address: str | None,
-    num_workers: int | None,
+    num_workers: int,
     cpus_per_task: float = 1,
     gpus_per_task: float = 0.0,
     seconds_allowed: SecondsAllowed[T] = no_limit,
@@ -306,7 +305,7 @@ def start_ray_pool(
         work: Picklable; called in the workers with a task.
         prepare: Picklable; called once in each worker before its first task.
         address: Of a running cluster, "host:port" or "auto"; None starts one on this machine, stopped at the end.
-        num_workers: At the most so many as there is room for; None takes all the room that there is.
+        num_workers: At the most; fewer where there is not room for so many.
         cpus_per_task: Cores that a worker takes.
         gpus_per_task: GPUs that a worker takes, .25 for a quarter of one.
         seconds_allowed: Of a task, from hand-out on.
@@ -318,8 +317,7 @@ def start_ray_pool(
         RunError: There is no cluster at the address.
     """
     resources = Resources(cpus=cpus_per_task, gpus=gpus_per_task)
-    num_local = _usable_cores() if num_workers is None else math.ceil(num_workers * cpus_per_task)
-    cluster = connect(address, num_local_cpus=num_local)
+    cluster = connect(address, num_local_cpus=math.ceil(num_workers * cpus_per_task))
     try:
         nodes = list(cluster.resources_of_nodes().values())
         room = resources.count_room(nodes)
@@ -327,7 +325,7 @@ def start_ray_pool(
             raise UsageError(
                 f"no node of the cluster has room for a worker, which takes {resources}; there are {_total(nodes)}"
             )
-        if num_workers is not None and num_workers > room:
+        if num_workers > room:
             say(
                 f"{num_workers} workers were asked for, and there is room for {room}: each takes {resources}, and "
                 f"there are {_total(nodes)}"
@@ -336,7 +334,7 @@ def start_ray_pool(
         return RayPool(
             cluster,
             lambda: cluster.start_worker(RayWorker, work, prepare, shipment, resources=resources),
-            num_slots=room if num_workers is None else min(num_workers, room),
+            num_slots=min(num_workers, room),
             seconds_allowed=seconds_allowed,
             shipment=shipment,
             say=say,
@@ -364,14 +362,3 @@ def count_workers(address: str, *, cpus_per_task: float = 1, gpus_per_task: floa
 def _total(nodes: list[dict[str, float]]) -> str:
     cpus, gpus = (sum(node.get(name, 0.0) for node in nodes) for name in ("CPU", "GPU"))
     return f"{cpus:g} CPU(s) and {gpus:g} GPU(s) on {len(nodes)} node(s)"
-
-
-def _start_words(slot: _Slot[Any], reply: Reply) -> str:
-    if reply.kind == "error":
-        return str(reply.content)
-    return f"a worker could not be started{f' on {slot.host}' if slot.host else ''}: {reply.content}"
-
-
-def _usable_cores() -> int:
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return max(1, len(affinity(0)) if affinity else os.cpu_count() or 1)

@@ -1,6 +1,5 @@
 """What does each worker do, for whoever watches?"""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic
@@ -30,7 +29,7 @@ class WatchedPool(Generic[T, V]):
         pool: Does the work.
         measure: Gives the images that a value was trained on, and the seconds of it.
         clock: Seconds, monotonic.
-        notify: Is told all slots whenever a task is handed out or has ended.
+        notify: Is told all slots whenever a task is handed out or has ended, and none at the end.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class WatchedPool(Generic[T, V]):
         self._opened = clock()
         self._slots = [_Slot() for _ in range(pool.num_slots)]
         self._slot_of: dict[int, int] = {}  # by the task's identity: equal tasks may run side by side
-        self._tasks: dict[int, T] = {}  # keeps their identities theirs
 
     @property
     def num_slots(self) -> int:
@@ -63,11 +61,8 @@ class WatchedPool(Generic[T, V]):
     def submit(self, task: T) -> None:
         """Hand in a task; there must be a free slot."""
         self._pool.submit(task)
-        taken = set(self._slot_of.values())
-        index = next(index for index in itertools.count() if index not in taken)
-        if index == len(self._slots):  # a cluster may have grown
-            self._slots.append(_Slot())
-        self._slot_of[id(task)], self._tasks[id(task)] = index, task
+        index = min(set(range(len(self._slots))) - set(self._slot_of.values()))
+        self._slot_of[id(task)] = index
         slot = self._slots[index]
         slot.task_name, slot.started = task.name, self._clock()
         self._notify(self.slots())
@@ -75,8 +70,7 @@ class WatchedPool(Generic[T, V]):
     def wait(self) -> Ended[T, V]:
         """Block until a task has ended, and take it out."""
         ended = self._pool.wait()
-        index = self._index_of(ended.task)
-        slot = self._slots[index]
+        slot = self._slots[self._slot_of.pop(id(ended.task))]
         slot.task_name = ""
         slot.num_ended += 1
         if ended.value is None:
@@ -89,8 +83,9 @@ class WatchedPool(Generic[T, V]):
         return ended
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop the workers; whoever watches is told that there are none."""
         self._pool.close()
+        self._notify(())
 
     def slots(self) -> tuple[SlotStatus, ...]:
         """Give what every slot does now."""
@@ -108,11 +103,3 @@ class WatchedPool(Generic[T, V]):
             )
             for index, slot in enumerate(self._slots)
         )
-
-    def _index_of(self, task: T) -> int:
-        """Give the slot of a task and free it; a task that travelled comes back as an equal one."""
-        key = id(task)
-        if key not in self._slot_of:
-            key = next(key for key, known in self._tasks.items() if known == task)
-        del self._tasks[key]
-        return self._slot_of.pop(key)

@@ -4,7 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from effsearch.proxy_train.kernels.activations import ACTIVATION_CODES
-from effsearch.proxy_train.kernels.operators import Gate, NormStep, depthwise_chain, norm_activate
+from effsearch.proxy_train.kernels.depthwise_operator import Gate, depthwise_chain
+from effsearch.proxy_train.kernels.norm_operator import NormStep, norm_activate
 from effsearch.proxy_train.kernels.pointwise import can_sum, pointwise
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,7 +59,10 @@ def norm_with(weight: Tensor, bias: Tensor) -> nn.BatchNorm2d:
 
 
 @pytest.mark.parametrize("name", ACTIVATION_CODES)
-@pytest.mark.parametrize(("shape", "has_shortcut"), [((4, 40, 3, 5), True), ((2, 16, 7, 7), False)])
+@pytest.mark.parametrize(
+    ("shape", "has_shortcut"),
+    [((4, 40, 3, 5), True), ((2, 16, 7, 7), False), ((3, 48, 31, 33), True)],  # the last is of several chunks
+)
 def test_a_norm_with_its_activation_is_torchs(name: str, shape: tuple[int, ...], has_shortcut: bool):
     channels = shape[1]
     inputs = [draw(*shape, seed=0), 1 + 0.3 * draw(channels, seed=1), draw(channels, seed=2)]

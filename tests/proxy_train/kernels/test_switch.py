@@ -1,6 +1,7 @@
 import logging
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from effsearch.proxy_train.build import Network, build_model
-from effsearch.proxy_train.kernels import switch
+from effsearch.proxy_train.kernels import depthwise_operator, self_test, switch
+from effsearch.proxy_train.kernels.depthwise_kernels import forward_kernel
 from effsearch.space.presets import load_preset
 from effsearch.space.scaling import scale_width
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
@@ -100,6 +102,25 @@ def test_blocks_without_running_statistics_run_with_weights_handed_in():
 
 
 @pytest.mark.usefixtures("kernels")
+def test_weights_that_stand_still_get_no_gradient_and_the_others_get_theirs():
+    images = torch.randn(4, 3, 9, 9).contiguous(memory_format=torch.channels_last)
+    found = []
+    for context in (nullcontext(), switch.turned_off()):
+        model = build_model(SPECS["gated"], seed=0)
+        for name, value in model.named_parameters():
+            value.requires_grad_("squeeze" not in name)
+        with context:
+            model(images).square().sum().backward()
+        found.append({name: value.grad for name, value in model.named_parameters()})
+    ours, wanted = found
+    assert any(value is None for value in wanted.values())
+    assert {name for name in ours if ours[name] is None} == {name for name in wanted if wanted[name] is None}
+    largest = max(value.abs().max() for value in wanted.values() if value is not None)
+    for name, value in wanted.items():
+        assert value is None or (ours[name] - value).abs().max() <= 1e-4 * largest
+
+
+@pytest.mark.usefixtures("kernels")
 def test_in_use_under_hooks_and_in_other_types_torch_computes():
     model = build_model(SPECS["mbconv"], seed=0)
     x = torch.zeros(2, 3, 9, 9)
@@ -112,6 +133,13 @@ def test_in_use_under_hooks_and_in_other_types_torch_computes():
     model(x)
     assert len(seen) == 1
     handle.remove()
+    handle = model.stem.get_submodule("conv").register_full_backward_hook(lambda *_: None)
+    assert switch.runner_for(model.stem, x) is None
+    handle.remove()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert switch.runner_for(model.stem, x) is None
+    model.stem.get_submodule("conv_norm").eval()
+    assert switch.runner_for(model.stem, x) is None
     model.eval()
     with switch.turned_off():
         wanted = model(x)
@@ -135,10 +163,40 @@ def test_without_numba_torch_does_the_work_and_that_is_said_once(
 def test_kernels_that_fail_their_test_are_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    from effsearch.proxy_train.kernels import self_test
-
     monkeypatch.setattr(switch, "_runner", None)
     monkeypatch.setattr(switch, "_was_told", False)
     monkeypatch.setattr(self_test, "norm_activate", lambda x, step, shortcut: x + shortcut)
     assert not switch.turn_on()
     assert "differs from torch's" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["pool_activated", "scale_map", "sum_gated", "combine_shares", "sum_gradients"]
+)
+def test_the_self_test_misses_no_kernel_of_a_chain(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(depthwise_operator, name, lambda *_: None)
+    assert not self_test._chain_agrees(3, 1)
+
+
+def test_a_chain_that_cannot_be_compiled_is_left_to_torch_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(kernel_size: int, stride: int) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(self_test, "_chain_agrees", fail)
+    assert not self_test.is_chain_sound.__wrapped__(5, 2)
+    assert "5x5 of stride 2" in caplog.text
+    assert "No space left" in caplog.text
+
+
+def test_a_chain_is_tested_without_a_draw_from_the_global_state_wherever_it_is_first_met():
+    before = torch.get_rng_state()
+    with torch.inference_mode():
+        assert self_test.is_chain_sound.__wrapped__(3, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_kind_of_kernel_is_kept_under_a_name_of_its_own():
+    names = {forward_kernel(*kind).py_func.__qualname__ for kind in ((3, 1), (3, 2))}
+    assert len(names) == 2

@@ -83,7 +83,7 @@ class FakeCluster:
                 one for one in answers if one.worker.is_gone or (one.due is not None and one.due <= self.now)
             ]
             if ready or self.now >= until:
-                return ready[:1]
+                return ready
             times = [one.due for one in answers if one.due is not None] + [time for time, _ in self.events]
             self.now = min([until, *(time for time in times if time > self.now)])
             for event in [event for event in self.events if event[0] <= self.now]:
@@ -122,6 +122,11 @@ class FakeCluster:
 
     def close(self) -> None:
         self.is_closed = True
+
+    def pass_time(self, seconds: float) -> None:
+        """Let workers go on while the driver does something else."""
+        self._begin()
+        self.now += seconds
 
     def at(self, time: float, event: Callable[[], None]) -> None:
         self.events.append((time, event))

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +22,8 @@ def start(functions: ModuleType) -> Iterator[MakePool]:
     started: list[ProcessPool[Any, Any]] = []
 
     def make(num_workers: int, **options: Any) -> ProcessPool[Any, Any]:
-        started.append(
-            ProcessPool(functions.work, num_workers=num_workers, prepare=functions.prepare, **options)
-        )
+        options = {"work": functions.work, "prepare": functions.prepare, **options}
+        started.append(ProcessPool(num_workers=num_workers, **options))
         return started[-1]
 
     yield make
@@ -83,7 +81,7 @@ def test_a_worker_killed_in_the_middle_of_an_answer_costs_one_task(
     pool = start(1)
     ((_, _, process),) = [one.value for one in run(pool, 1)]
     pool.submit(functions.LongAnswer())
-    time.sleep(0.5)  # it has begun to answer, and nobody reads on
+    wait_for_an_answer(pool)  # its beginning, and nobody reads on
     os.kill(process, signal.SIGKILL)
     ended = pool.wait()
     assert (ended.value, ended.cause) == (None, "died")
@@ -125,11 +123,46 @@ def test_a_task_that_hangs_is_stopped_while_others_keep_the_driver_busy(
 def test_an_answer_that_is_there_is_taken_even_when_its_time_is_over(
     start: MakePool, run: Any, functions: ModuleType
 ) -> None:
-    pool = start(1, seconds_allowed=lambda task: 0.2 if task.seed == 5 else None)
-    run(pool, 1)
+    pool = start(1, seconds_allowed=lambda task: 0.0)
     pool.submit(functions.NumberTask(5))
-    time.sleep(0.4)  # the driver was busy with something else
+    wait_for_an_answer(pool)  # the driver was busy with something else
     assert pool.wait().value[0] == 5
+
+
+def wait_for_an_answer(pool: ProcessPool[Any, Any]) -> None:
+    (worker,) = pool._workers
+    assert worker.pipe.poll(60), "the worker has not begun to answer"
+
+
+def test_a_worker_that_replaces_another_has_its_slot_and_none_hears_of_ctrl_c(
+    start: MakePool, functions: ModuleType
+) -> None:
+    pool = start(3, work=functions.describe_worker, prepare=functions.remember_slot)
+    seeds = (1, functions.KILLED, 2)
+    for seed in seeds:
+        pool.submit(functions.NumberTask(seed))
+    first = [pool.wait().value for _ in seeds]
+    assert sorted(value for value in first if value) == [(0, True), (2, True)]
+    for seed in (3, 4, 5):
+        pool.submit(functions.NumberTask(seed))
+    assert sorted(pool.wait().value for _ in seeds) == [(0, True), (1, True), (2, True)]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "the driver hears of it"
+
+
+def test_a_worker_that_cannot_be_prepared_stops_the_run_and_is_no_failure_of_its_task(
+    start: MakePool, functions: ModuleType
+) -> None:
+    pool = start(2, prepare=functions.refuse_to_prepare)
+    for seed in (functions.FAILS, functions.FAILS):
+        pool.submit(functions.NumberTask(seed))
+    said = []
+    for _ in range(2):
+        try:
+            said.append(pool.wait().failure)
+        except RunError as error:
+            said.append(str(error))
+    assert sorted(said)[0].startswith("a worker could not be started: ValueError: no such device (refuse_to")
+    assert sorted(said)[1] == "the loss is not a number"
 
 
 def test_a_worker_killed_while_idle_costs_nothing(start: MakePool, run: Any) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.data.datasets import load_images
 from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
 from effsearch.proxy_train.score import ProxyEvaluator
@@ -84,6 +85,11 @@ def test_a_cluster_on_this_machine_does_work_and_minds_its_own_business(
     monkeypatch.setenv(
         "PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep
     )  # actors find `functions`
+    monkeypatch.setattr(
+        ray._private.utils,
+        "get_entrypoint_name",
+        lambda: "effsearch baseline --storage redis://me:sesame@host",
+    )
     before = signal.getsignal(signal.SIGTERM)
     said: list[str] = []
     pool: RayPool[Any, Any] = start_ray_pool(
@@ -100,6 +106,8 @@ def test_a_cluster_on_this_machine_does_work_and_minds_its_own_business(
         assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}, (
             "it listens to nobody else"
         )
+        (job,) = ray._private.state.jobs()
+        assert job["Entrypoint"] == "effsearch baseline --storage redis://me:***@host"
 
         processes: set[int] = set()
 
@@ -195,7 +203,9 @@ def test_a_lost_node_costs_no_training_and_scores_are_those_of_this_machine(
     evaluate = ProxyEvaluator(handle=shipment.handle, settings=TrainSettings(batch_size=16))
     jobs = [_short(make_job(f"job {seed}", seed=seed)) for seed in range(12)]
 
-    local: ProcessPool[Job, Any] = ProcessPool(TrainJob(evaluate), num_workers=1, prepare=prepare_worker)
+    local: ProcessPool[Job, Any] = ProcessPool(
+        TrainJob(evaluate), num_workers=1, prepare=prepare_local_worker
+    )
     try:
         expected = {one.task.name: one.value for one in work_off(local, jobs)}
     finally:
@@ -247,7 +257,7 @@ def test_a_lost_node_costs_no_training_and_scores_are_those_of_this_machine(
         TrainJob(AtNode(evaluate, shipment)),
         prepare=prepare_worker,
         address=cluster.address,
-        num_workers=None,
+        num_workers=3,
         ship=shipment,
         say=said.append,
     )

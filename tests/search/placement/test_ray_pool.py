@@ -134,6 +134,19 @@ def test_a_task_past_its_time_is_stopped_and_the_next_one_is_not(fake: ModuleTyp
     assert long.value == (1, "a")
 
 
+def test_answers_that_are_there_are_taken_even_when_their_time_is_over(fake: ModuleType, start: Any) -> None:
+    cluster = fake.FakeCluster(a=3)
+    pool = start(cluster, 3, seconds_allowed=lambda task: 5.0)
+    drive(pool, [fake.Nap(number) for number in range(3)])
+    for number in (3, 4):
+        pool.submit(fake.Nap(number))
+    pool.submit(fake.Nap(5, seconds=600.0))
+    cluster.pass_time(60.0)  # the driver thinks
+    ended = [pool.wait() for _ in range(3)]
+    assert [one.value and one.value[0] for one in ended] == [3, 4, None]
+    assert [one.cause for one in ended] == ["", "", "hung"]
+
+
 def test_failures_are_outcomes_and_errors_and_bugs_stop_the_run(fake: ModuleType, start: Any) -> None:
     cluster = fake.FakeCluster(a=1)
     pool = start(cluster, 1)

@@ -1,6 +1,6 @@
 import random
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from effsearch.search.placement.pool import Ended
 from effsearch.search.placement.watched_pool import WatchedPool
@@ -30,7 +30,7 @@ class Clock:
 
 
 class FakePool:
-    """Ends its tasks in a drawn order, each as an equal copy, as one that travelled does."""
+    """Ends its tasks in a drawn order."""
 
     def __init__(self, num_slots: int, rng: random.Random) -> None:
         self.num_slots = num_slots
@@ -48,7 +48,7 @@ class FakePool:
 
     def wait(self) -> Ended[Count, int]:
         self.tasks.rotate(self.rng.randrange(len(self.tasks)))
-        task = replace(self.tasks.popleft())
+        task = self.tasks.popleft()
         return Ended(task, None if task.fails else task.images, "it failed" if task.fails else "", 1.0)
 
     def close(self) -> None:
@@ -101,7 +101,9 @@ def test_whatever_ends_first_slots_are_used_again_and_nothing_is_lost() -> None:
 
 
 def test_closing_closes_what_does_the_work() -> None:
-    pool, _, _, fake = watched(1)
+    pool, _, seen, fake = watched(1)
     assert (pool.num_slots, pool.num_running) == (1, 0)
+    pool.submit(Count(1))
     pool.close()
     assert fake.is_closed
+    assert seen[-1] == (), "and nobody works any more"

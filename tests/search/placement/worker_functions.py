@@ -15,7 +15,7 @@ from effsearch.space.spec import ModelSpec
 DIES, FAILS, BREAKS, SLEEPS, REFUSES, KILLED, STARVES = 101, 102, 103, 104, 105, 106, 107  # seeds
 
 
-def prepare() -> None:
+def prepare(slot: int = 0) -> None:
     os.environ["PREPARED"] = str(int(os.environ.get("PREPARED", 0)) + 1)
 
 
@@ -76,6 +76,24 @@ def work(task: NumberTask | LongAnswer | CountTask) -> Any:
         raise DataError("the images changed")
     result = evaluate(None, None, task.seed)  # type: ignore[arg-type]  # it looks at the seed alone
     return task.seed, int(result.val_loss), result.num_images_seen
+
+
+def refuse_to_prepare(slot: int) -> None:
+    """Fail in the second worker."""
+    if slot == 1:
+        raise ValueError("no such device")
+
+
+def remember_slot(slot: int) -> None:
+    """Keep the slot for `describe_worker`."""
+    os.environ["SLOT"] = str(slot)
+
+
+def describe_worker(task: NumberTask) -> tuple[int, bool]:
+    """Give this worker's slot, and whether Ctrl-C is blocked; killed workers give nothing."""
+    if task.seed == KILLED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return int(os.environ["SLOT"]), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def is_faulty(seed: int, attempt: int, share: float) -> bool:

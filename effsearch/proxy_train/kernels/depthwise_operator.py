@@ -1,8 +1,7 @@
-"""Which steps of a block are one operator, forward and backward?
+"""How are a depthwise convolution and all that is around it one operator, forward and backward?
 
-`norm_activate` is a batch norm with its activation and the sum with a shortcut; `depthwise_chain` runs from the
-expansion's raw result to what the projection reads: norm, activation, depthwise convolution, norm, activation and
-squeeze-excite. Only raw maps are kept for the backward pass; activated ones are made again from them.
+From the expansion's raw map to what the projection reads: norm, activation, depthwise convolution, norm, activation
+and squeeze-excite. Only raw maps are kept for the backward pass; activated ones are made again from them.
 """
 
 from collections.abc import Callable
@@ -22,45 +21,40 @@ from effsearch.proxy_train.kernels.depthwise_kernels import (
 from effsearch.proxy_train.kernels.lanes import LANES
 from effsearch.proxy_train.kernels.norm_kernels import (
     combine_shares,
+    norm_activate,
     norm_gradient,
     pool_activated,
     scale_map,
     sum_gated,
     sum_gradients,
-    sum_map,
 )
-from effsearch.proxy_train.kernels.norm_kernels import (
-    norm_activate as norm_activate_kernel,
-)
+from effsearch.proxy_train.kernels.norm_operator import NormStep, address, batch_table, packed
 from effsearch.proxy_train.kernels.norm_table import TABLE_ROWS, fill_table, finish_gradients, new_sums
 
 
 @dataclass(frozen=True, slots=True)
-class NormStep:
-    """A batch norm and the code of the activation after it."""
-
-    norm: nn.BatchNorm2d
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
 class Gate:
-    """A squeeze-excite: what makes factors (batch, channels, 1, 1) of means of that shape, and its parameters."""
+    """A squeeze-excite: what makes factors (batch, channels, 1, 1) of means of that shape, and its parameters.
+
+    `parameters` are those that want a gradient; what is not among them gets none.
+    """
 
     apply: Callable[[Tensor], Tensor]
     parameters: tuple[Tensor, ...]
 
 
-def norm_activate(x: Tensor, step: NormStep, shortcut: Tensor | None = None) -> Tensor:
-    """Give activation(norm(x)) + shortcut, with the batch's own statistics."""
-    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]
-    return given
-
-
 def depthwise_chain(
     x: Tensor, before: NormStep | None, conv: nn.Conv2d, after: NormStep, gate: Gate | None
 ) -> Tensor:
-    """Give gate(after(conv(before(x)))), with the batch's own statistics."""
+    """Give gate(after(conv(before(x)))), with the batch's own statistics.
+
+    Args:
+        x: float32 (batch, channels, height, width), at least LANES channels; a raw map where there is a norm before.
+        before: Norm and activation before the convolution, or nothing.
+        conv: Depthwise, without bias; its kernel odd, padded by half of it, and its stride the same both ways.
+        after: Norm and activation after the convolution.
+        gate: Squeeze-excite after that, or nothing.
+    """
     norm_weight, norm_bias = (before.norm.weight, before.norm.bias) if before else (None, None)
     chain = _Chain(before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled())
     given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]
@@ -86,75 +80,6 @@ class _Chain:
     needs_gradient: bool
 
 
-def _packed(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
-
-
-def _norm_table(x: Tensor, step: NormStep, weight: Tensor, bias: Tensor) -> Tensor:
-    channels = x.shape[1]
-    pixels = x.numel() // channels
-    about = x[0, :, 0, 0].contiguous()
-    sums = new_sums(channels)
-    sum_map(x.data_ptr(), about.data_ptr(), sums.data_ptr(), pixels, channels)
-    table = torch.empty(TABLE_ROWS, channels)
-    fill_table(table, sums, about, count=pixels, weight=weight, bias=bias, norm=step.norm)
-    return table
-
-
-class _NormActivate(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, step: NormStep, x: Tensor, weight: Tensor, bias: Tensor, shortcut: Tensor | None
-    ) -> Tensor:
-        x = _packed(x)
-        if shortcut is not None:
-            shortcut = _packed(shortcut)
-        table = _norm_table(x, step, weight, bias)
-        y = torch.empty_like(x)
-        channels = x.shape[1]
-        norm_activate_kernel(
-            x.data_ptr(),
-            table.data_ptr(),
-            step.code,
-            _address(shortcut),
-            y.data_ptr(),
-            x.numel() // channels,
-            channels,
-        )
-        ctx.save_for_backward(x)
-        ctx.table, ctx.code = table, step.code
-        return y
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        dy = _packed(dy)
-        channels = x.shape[1]
-        pixels = x.numel() // channels
-        sums = new_sums(channels)
-        table = ctx.table
-        sum_gradients(
-            x.data_ptr(),
-            table.data_ptr(),
-            ctx.code,
-            dy.data_ptr(),
-            sums.data_ptr(),
-            pixels,
-            channels,
-        )
-        dweight, dbias = finish_gradients(table, sums, count=pixels)
-        dx = torch.empty_like(x)
-        norm_gradient(
-            x.data_ptr(), table.data_ptr(), ctx.code, dy.data_ptr(), dx.data_ptr(), pixels, channels
-        )
-        return None, dx, dweight, dbias, dy if ctx.needs_input_grad[4] else None
-
-
 class _DepthwiseChain(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -168,14 +93,14 @@ class _DepthwiseChain(torch.autograd.Function):
         after_bias: Tensor,
         *gate_parameters: Tensor,
     ) -> Tensor:
-        x = _packed(x)
+        x = packed(x)
         batch, channels, height, width = x.shape
         out_height, out_width = (-(-size // chain.stride) for size in (height, width))
         table = None
         if chain.before is not None:
             assert norm_weight is not None
             assert norm_bias is not None
-            table = _norm_table(x, chain.before, norm_weight, norm_bias)
+            table = batch_table(x, chain.before, norm_weight, norm_bias)
         y = torch.empty((batch, channels, out_height, out_width), memory_format=torch.channels_last)
         about, sums = torch.empty(channels), new_sums(channels)
         border = chain.kernel_size // 2
@@ -183,7 +108,7 @@ class _DepthwiseChain(torch.autograd.Function):
         blocks = _weight_blocks(weight, is_turned=False)
         forward_kernel(chain.kernel_size, chain.stride)(
             x.data_ptr(),
-            _address(table),
+            address(table),
             chain.before.code if chain.before else 0,
             blocks.data_ptr(),
             y.data_ptr(),
@@ -210,7 +135,7 @@ class _DepthwiseChain(torch.autograd.Function):
         pooled = factors = None
         result = torch.empty_like(y)
         if chain.gate is None:
-            norm_activate_kernel(
+            norm_activate(
                 y.data_ptr(), y_table.data_ptr(), code, 0, result.data_ptr(), batch * pixels, channels
             )
         else:
@@ -231,9 +156,10 @@ class _DepthwiseChain(torch.autograd.Function):
                 factors = chain.gate.apply(pooled)
             activated = result
             result = _target_like(activated)
+            packed_factors = factors.detach().contiguous()  # by name: an address keeps nothing alive
             scale_map(
                 activated.data_ptr(),
-                factors.detach().contiguous().data_ptr(),
+                packed_factors.data_ptr(),
                 result.data_ptr(),
                 batch,
                 pixels,
@@ -249,7 +175,7 @@ class _DepthwiseChain(torch.autograd.Function):
     def backward(ctx: Any, dresult: Tensor) -> tuple[Tensor | None, ...]:
         x, y, weight, *gate_parameters = ctx.saved_tensors
         chain, table, y_table = ctx.chain, ctx.table, ctx.y_table
-        dresult = _packed(dresult)
+        dresult = packed(dresult)
         batch, channels, height, width = x.shape
         pixels = y.shape[2] * y.shape[3]
         code = chain.after.code
@@ -301,14 +227,14 @@ class _DepthwiseChain(torch.autograd.Function):
         dx = torch.empty_like(x)
         backward_kernel(chain.kernel_size, chain.stride)(
             x.data_ptr(),
-            _address(table),
+            address(table),
             chain.before.code if chain.before else 0,
             blocks.data_ptr(),
             y.data_ptr(),
             y_table.data_ptr(),
             code,
-            _address(factors),
-            _address(dpooled),
+            address(factors),
+            address(dpooled),
             dresult.data_ptr(),
             dx.data_ptr(),
             dblocks.data_ptr(),

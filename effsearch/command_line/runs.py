@@ -1,0 +1,136 @@
+"""What may be asked of a run that is there: plot, validate, explain, status."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effsearch.command_line.shared import (
+    RUNS_ROOT,
+    Address,
+    Config,
+    CpusPerTrial,
+    Device,
+    DeviceName,
+    Engine,
+    EngineName,
+    GpuShare,
+    Json,
+    TrialTimeout,
+    Workers,
+    placement_of,
+    print_report,
+)
+
+
+class JudgedScores(StrEnum):
+    """Which scores of a run longer training judges."""
+
+    trainings = "trainings"
+    screening = "screening"
+
+
+def plot(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Runs; default: the newest baseline run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .png, .svg or .pdf; default: plots/front.png of the run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw what a run holds.
+
+    A search: accuracy against FLOPs with its front and family; coefficients: their surface; an ablation: its arms; a
+    family's folder: promised and built cost.
+    """
+    from effsearch.commands.plot import run_plot
+    from effsearch.commands.tables import print_plot
+
+    print_report(run_plot(runs or [], out=out, runs_root=RUNS_ROOT), as_json, print_plot)
+
+
+def validate(
+    run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
+    of: Annotated[
+        JudgedScores, typer.Option(help="What is judged: the run's trainings, or the screening before them.")
+    ] = JudgedScores.trainings,
+    factor: Annotated[int, typer.Option(help="Epochs for each of the proxy's.")] = 4,
+    networks: Annotated[
+        int, typer.Option(help="Networks to train, spread over the proxy's ranking; its best is always in.")
+    ] = 12,
+    minutes: Annotated[float | None, typer.Option(help="Time for this call; default: no limit.")] = None,
+    stop_at: Annotated[
+        float | None, typer.Option(help="Stop once Kendall's tau is surely above or below this, such as 0.7.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**31 - 1, help="Seed of sample and trainings; default: the run's."),
+    ] = None,
+    workers: Workers = None,
+    engine: EngineName = Engine.local,
+    address: Address = None,
+    trial_timeout: TrialTimeout = None,
+    device: DeviceName = Device.auto,
+    gpu_share: GpuShare = None,
+    cpus_per_trial: CpusPerTrial = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Find out how far a run's proxy can be trusted: train a sample of its networks longer."""
+    from effsearch.commands.tables import print_validation
+    from effsearch.commands.validate import ValidateOptions, run_validate
+    from effsearch.commands.watching import Watcher
+
+    options = ValidateOptions(
+        run=run,
+        of=of.value,
+        factor=factor,
+        num_networks=networks,
+        minutes=minutes,
+        stop_at=stop_at,
+        seed=seed,
+        placement=placement_of(
+            workers=workers,
+            engine=engine,
+            address=address,
+            trial_timeout=trial_timeout,
+            device=device,
+            gpu_share=gpu_share,
+            cpus_per_trial=cpus_per_trial,
+            run=run,
+        ),
+        runs_root=RUNS_ROOT,
+    )
+    with Watcher() as watcher:
+        report = run_validate(options, watcher)
+    print_report(report, as_json, print_validation)
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
+    space: Annotated[
+        str | None, typer.Option(help="YAML file of the run's space, where the run does not keep it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which choices mattered in a run, where its budget binds, and what to widen."""
+    from effsearch.commands.explaining.explain import explain_run
+    from effsearch.commands.tables import print_explanation
+
+    print_report(explain_run(run, space=space), as_json, print_explanation)
+
+
+def status(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until the run is no longer running.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a run is doing, from another terminal: how far it is, and what every worker trains."""
+    from effsearch.commands.status import run_status, watch_status
+    from effsearch.commands.tables import print_status
+
+    path = run or RUNS_ROOT / "latest"
+    if watch:
+        watch_status(path, show=lambda report: print_report(report, as_json, print_status))
+    else:
+        print_report(run_status(path), as_json, print_status)

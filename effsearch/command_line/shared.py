@@ -1,0 +1,165 @@
+"""Options that several commands share, and what is done with them.
+
+torch, optuna, pandas and matplotlib load inside the commands that use them, so that `--help` answers at once.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from effsearch.commands.config import read_config
+from effsearch.space.errors import UsageError
+
+if TYPE_CHECKING:
+    from effsearch.commands.placement import Placement
+
+RUNS_ROOT = Path("runs")
+
+
+class Engine(StrEnum):
+    """What does the trainings."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Device(StrEnum):
+    """What trainings compute on."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def load_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make a settings file the defaults of a command's options; flags still win."""
+    if path is not None:
+        known = [name for parameter in context.command.params for name in parameter.opts]
+        context.default_map = {**read_config(path, known), **(context.default_map or {})}
+    return path
+
+
+def refuse_given(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """Refuse options that were typed and that nothing would read; what a settings file gives may rest there."""
+    typed = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name in names and is_typed(context, parameter.name)
+    ]
+    given = [next(word for word in parameter.opts if word.startswith("--")) for parameter in typed]
+    if given:
+        raise UsageError(f"{why}: leave out {' and '.join(given)}")
+
+
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Tell whether an option stands on the command line itself."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="YAML file of options, such as 'trials: 60'.", callback=load_config, is_eager=True
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=2**31 - 1,
+        help="Seed of everything that is drawn; proposals repeat exactly with --workers 1.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Trainings side by side; default: one for each core, here or of the cluster."),
+]
+EngineName = Annotated[
+    Engine, typer.Option("--engine", help="What trains: processes of this machine, or a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Ray cluster: host:port of its head, or auto on one of its nodes; default: one started here."
+    ),
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES",
+        help="A training that takes longer is stopped and tried once more; default: by what it is expected to take.",
+    ),
+]
+DeviceName = Annotated[
+    Device,
+    typer.Option("--device", help="What trains; auto: the run's own device, else a GPU where there is one."),
+]
+GpuShare = Annotated[
+    float | None,
+    typer.Option(help="Share of a GPU for each training, such as .25; default: as many as its memory holds."),
+]
+CpusPerTrial = Annotated[
+    float | None, typer.Option(help="Cores that a Ray cluster counts for each training; default: one.")
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="Run directory; the same command on the same one goes on.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Data base for Optuna's tools to read the studies from, beside the run directory; none writes to none.",
+    ),
+]
+Classes = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Classes to count with; default: the data's.")
+]
+ProxyPixels = Annotated[
+    int | None, typer.Option(help="Pixels the proxy trains at; default: the images' own size, at most 64.")
+]
+MinMap = Annotated[
+    int | None, typer.Option(help="Least side of the last map; strides come off the front for it.")
+]
+Images = Annotated[int | None, typer.Option(help="Training images of one proxy training.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of one proxy training.")]
+ProxyWidth = Annotated[float | None, typer.Option(help="Width multiplier of the proxy's networks.")]
+
+
+def placement_of(
+    *,
+    workers: int | None,
+    engine: Engine,
+    address: str | None,
+    trial_timeout: float | None,
+    device: Device,
+    gpu_share: float | None,
+    cpus_per_trial: float | None,
+    run: Path | None,
+) -> "Placement":
+    """Give where trainings run, as the options that all commands share say."""
+    from effsearch.commands.placement import make_placement
+
+    return make_placement(
+        num_workers=workers,
+        engine=engine.value,
+        address=address,
+        trial_minutes=trial_timeout,
+        device=device.value,
+        gpu_share=gpu_share,
+        cpus_per_trial=cpus_per_trial,
+        run=run,
+    )
+
+
+def print_report(report: Any, as_json: bool, print_for_people: Callable[[Any], None]) -> None:
+    """Print a report for a machine, or for people."""
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_for_people(report)
