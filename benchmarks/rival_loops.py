@@ -137,7 +137,7 @@ def train_from_memory(
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             order = torch.randperm(len(images), generator=generator)
-            for rows in order.split(settings.batch_size):
+            for rows in torch.split(order, settings.batch_size):
                 if len(rows) < settings.batch_size:
                     continue
                 batch = functional.pad(images[rows], (PAD, PAD, PAD, PAD))
