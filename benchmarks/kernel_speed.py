@@ -77,7 +77,7 @@ def stepper(spec: ModelSpec) -> Callable[[], None]:
     def step() -> None:
         loss = functional.cross_entropy(model(images), labels, label_smoothing=settings.label_smoothing)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()
 

@@ -1,15 +1,16 @@
 """What do activations and their slopes come to on lanes?"""
 
-from numba import float32, njit
+from numba import float32
 
-from effsearch.proxy_train.kernels.lanes import add, clamp, fma, mul, sigmoid, splat, sub, where_less
+from effsearch.proxy_train.kernels.compiling import inlined
+from effsearch.proxy_train.kernels.lanes import Value, add, clamp, fma, mul, sigmoid, splat, sub, where_less
 
 # The kernels' numbers for the names that a layer has; one that is not here is torch's business.
 ACTIVATION_CODES = {"none": 0, "relu": 1, "relu6": 2, "swish": 3, "hard_swish": 4}
 
 
-@njit(inline="always")
-def activate(z, code):  # type: ignore[no-untyped-def]
+@inlined
+def activate(z: Value, code: int) -> Value:
     """Give the activation of z."""
     if code == 0:
         return z
@@ -24,8 +25,8 @@ def activate(z, code):  # type: ignore[no-untyped-def]
     return mul(mul(z, gate), splat(float32(1.0 / 6.0)))
 
 
-@njit(inline="always")
-def activation_gradient(z, gradient, code):  # type: ignore[no-untyped-def]
+@inlined
+def activation_gradient(z: Value, gradient: Value, code: int) -> Value:
     """Give the gradient by z, from the gradient by the activation of z."""
     if code == 0:
         return gradient

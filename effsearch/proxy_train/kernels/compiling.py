@@ -9,26 +9,42 @@ can be written it raises.
 
 from collections.abc import Callable
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
-from numba import njit
+from numba import extending, njit
+
+# numba ships no types: these are its decorators as what they are here.
+Decorator = Callable[[Callable[..., Any]], Any]
+inlined: Decorator = njit(inline="always")
+intrinsic: Decorator = extending.intrinsic
+literal_intrinsic: Decorator = extending.intrinsic(prefer_literal=True)
 
 
-def kernel(signature: str | None, *, kind: str = "") -> Callable[[Callable[..., Any]], Any]:
-    """Give a decorator that compiles a function, or loads what another process has compiled of it.
+def kernel(*, kind: str = "") -> Decorator:
+    """Give a decorator that compiles a function of addresses and sizes, or loads what another process has compiled.
 
     Args:
-        signature: Of the function, as numba writes it; None leaves it to the first call.
         kind: What tells functions of one name apart, such as sizes that are known when they are compiled.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
-        function.__qualname__ = "_".join(filter(None, (function.__name__, kind, _FINGERPRINT)))
-        return njit(signature, cache=True)(function)
+        parameters = ",".join(["int64"] * len(signature(function).parameters))
+        return _compile(function, f"void({parameters})", kind)
 
     return compiled
+
+
+def array_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function of arrays when it is first called, or load what another process has compiled."""
+    return _compile(function, None, "")
+
+
+def _compile(function: Callable[..., Any], types: str | None, kind: str) -> Any:
+    function.__qualname__ = "_".join(filter(None, (function.__name__, kind, _FINGERPRINT)))
+    return njit(types, cache=True)(function)
 
 
 def _fingerprint() -> str:

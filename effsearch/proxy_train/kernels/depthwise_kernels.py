@@ -7,13 +7,14 @@ normalised and activated: the activated map is never written out. Arguments as i
 from functools import cache
 from typing import Any
 
-from numba import float32, njit
+from numba import float32
 
 from effsearch.proxy_train.kernels.activations import activate, activation_gradient
-from effsearch.proxy_train.kernels.compiling import kernel
+from effsearch.proxy_train.kernels.compiling import inlined, kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     LANE_BYTES,
+    Value,
     add,
     fma,
     load,
@@ -25,8 +26,8 @@ from effsearch.proxy_train.kernels.norm_kernels import add_sums, block_start, lo
 from effsearch.proxy_train.kernels.taps import convolve, sum_weights
 
 
-@kernel("void(int64,int64,int64,int64)")
-def to_blocks(rows, blocks, num_rows, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def to_blocks(rows: int, blocks: int, num_rows: int, channels: int) -> None:
     """Lay (num_rows, channels) out block of channels by block: (blocks, num_rows, LANES)."""
     for block in range(num_blocks(channels)):
         start = block_start(block, channels)
@@ -35,8 +36,8 @@ def to_blocks(rows, blocks, num_rows, channels):  # type: ignore[no-untyped-def]
             store(blocks + (block * num_rows + row) * LANE_BYTES, value)
 
 
-@kernel("void(int64,int64,int64,int64)")
-def from_blocks(blocks, rows, num_rows, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def from_blocks(blocks: int, rows: int, num_rows: int, channels: int) -> None:
     """Undo `to_blocks`."""
     for block in range(num_blocks(channels)):
         start = block_start(block, channels)
@@ -45,8 +46,19 @@ def from_blocks(blocks, rows, num_rows, channels):  # type: ignore[no-untyped-de
             store(rows + row * channels * FLOAT_BYTES + start, value)
 
 
-@njit(inline="always")
-def _fill(source, source_pixel, table, code, start, target, target_row, target_column, rows, columns):  # type: ignore[no-untyped-def]
+@inlined
+def _fill(
+    source: int,
+    source_pixel: int,
+    table: int,
+    code: int,
+    start: int,
+    target: int,
+    target_row: int,
+    target_column: int,
+    rows: int,
+    columns: int,
+) -> None:
     if table == 0:
         for row in range(rows):
             for column in range(columns):
@@ -61,10 +73,22 @@ def _fill(source, source_pixel, table, code, start, target, target_row, target_c
                 store(target + row * target_row + column * target_column, activate(z, code))
 
 
-@njit(inline="always")
-def _fill_gradient(  # type: ignore[no-untyped-def]
-    y, pixel, table, code, start, factor, extra, dz, target, target_row, target_column, rows, columns
-):
+@inlined
+def _fill_gradient(
+    y: int,
+    pixel: int,
+    table: int,
+    code: int,
+    start: int,
+    factor: Value,
+    extra: Value,
+    dz: int,
+    target: int,
+    target_row: int,
+    target_column: int,
+    rows: int,
+    columns: int,
+) -> None:
     scale = load(table + start)
     shift = load(table + pixel + start)
     mean = load(table + 2 * pixel + start)
@@ -89,8 +113,21 @@ def forward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @kernel("void(" + ",".join(["int64"] * 12) + ")", kind=f"{kernel_size}_{stride}")
-    def forward(x, table, code, weights, y, about, sums, buffer, batch, height, width, channels):  # type: ignore[no-untyped-def]
+    @kernel(kind=f"{kernel_size}_{stride}")
+    def forward(
+        x: int,
+        table: int,
+        code: int,
+        weights: int,
+        y: int,
+        about: int,
+        sums: int,
+        buffer: int,
+        batch: int,
+        height: int,
+        width: int,
+        channels: int,
+    ) -> None:
         out_height = (height - 1) // stride + 1
         out_width = (width - 1) // stride + 1
         pixel = channels * FLOAT_BYTES
@@ -139,11 +176,29 @@ def backward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @kernel("void(" + ",".join(["int64"] * 20) + ")", kind=f"{kernel_size}_{stride}")
-    def backward(  # type: ignore[no-untyped-def]
-        x, table, code, weights, y, y_table, y_code, gate, pooled, dy, dx, dweights, sums,
-        buffer, dy_buffer, dx_buffer, batch, height, width, channels
-    ):  # fmt: skip
+    @kernel(kind=f"{kernel_size}_{stride}")
+    def backward(
+        x: int,
+        table: int,
+        code: int,
+        weights: int,
+        y: int,
+        y_table: int,
+        y_code: int,
+        gate: int,
+        pooled: int,
+        dy: int,
+        dx: int,
+        dweights: int,
+        sums: int,
+        buffer: int,
+        dy_buffer: int,
+        dx_buffer: int,
+        batch: int,
+        height: int,
+        width: int,
+        channels: int,
+    ) -> None:
         out_height = (height - 1) // stride + 1
         out_width = (width - 1) // stride + 1
         pixel = channels * FLOAT_BYTES

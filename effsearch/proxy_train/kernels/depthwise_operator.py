@@ -57,7 +57,7 @@ def depthwise_chain(
     """
     norm_weight, norm_bias = (before.norm.weight, before.norm.bias) if before else (None, None)
     chain = _Chain(before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled())
-    given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]
+    given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]  # torch's
         chain,
         x,
         norm_weight,

@@ -10,7 +10,9 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
+
+from effsearch.proxy_train.kernels.compiling import intrinsic
 
 FLOAT_BYTES = 4
 LANES = 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
@@ -38,7 +40,7 @@ lanes_type = LanesType()
 
 
 @register_model(LanesType)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]  # numba is untyped
     def __init__(self, manager: Any, numba_type: Any) -> None:
         super().__init__(manager, numba_type, FLOATS)
 
@@ -51,6 +53,11 @@ def emit_load(builder: Builder, address: Value) -> Value:
 def emit_store(builder: Builder, address: Value, value: Value) -> None:
     """Emit the store of a vector to an address of any alignment."""
     builder.store(value, builder.inttoptr(address, FLOATS.as_pointer()), align=FLOAT_BYTES)
+
+
+def emit_size(value: int) -> Value:
+    """Give an int64, as addresses and sizes are."""
+    return ir.Constant(ir.IntType(64), value)
 
 
 def emit_fma(builder: Builder, x: Value, y: Value, z: Value) -> Value:
@@ -86,13 +93,13 @@ def _call(builder: Builder, name: str, *args: Value) -> Value:
     return builder.call(function, args)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typing_context: Any, address: Any) -> Any:
     """Give the vector at an address."""
     return lanes_type(types.int64), lambda _, builder, __, args: emit_load(builder, args[0])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typing_context: Any, address: Any, value: Any) -> Any:
     """Put a vector at an address."""
 
@@ -103,31 +110,31 @@ def store(typing_context: Any, address: Any, value: Any) -> Any:
     return types.int32(types.int64, lanes_type), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def splat(typing_context: Any, value: Any) -> Any:
     """Give a vector that holds one float32 everywhere."""
     return lanes_type(types.float32), lambda _, builder, __, args: emit_splat(builder, args[0])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def add(typing_context: Any, x: Any, y: Any) -> Any:
     """Give x + y."""
     return lanes_type(lanes_type, lanes_type), lambda _, builder, __, args: builder.fadd(*args)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def sub(typing_context: Any, x: Any, y: Any) -> Any:
     """Give x - y."""
     return lanes_type(lanes_type, lanes_type), lambda _, builder, __, args: builder.fsub(*args)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def mul(typing_context: Any, x: Any, y: Any) -> Any:
     """Give x * y."""
     return lanes_type(lanes_type, lanes_type), lambda _, builder, __, args: builder.fmul(*args)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
     """Give x * y + z, rounded once."""
     return (
@@ -136,7 +143,7 @@ def fma(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
     )
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def clamp(typing_context: Any, x: Any, low: Any, high: Any) -> Any:
     """Give x, at least `low` and at most `high`; what is not a number stays so."""
 
@@ -148,7 +155,7 @@ def clamp(typing_context: Any, x: Any, low: Any, high: Any) -> Any:
     return lanes_type(lanes_type, lanes_type, lanes_type), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def where_less(typing_context: Any, x: Any, y: Any, value: Any, other: Any) -> Any:
     """Give `value` where x < y, `other` elsewhere."""
 
@@ -159,13 +166,13 @@ def where_less(typing_context: Any, x: Any, y: Any, value: Any, other: Any) -> A
     return lanes_type(lanes_type, lanes_type, lanes_type, lanes_type), emit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def sigmoid(typing_context: Any, x: Any) -> Any:
     """Give 1 / (1 + exp(-x)), exact to some units in the last place."""
     return lanes_type(lanes_type), lambda _, builder, __, args: _emit_sigmoid(builder, args[0])
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def add_to_doubles(typing_context: Any, address: Any, value: Any) -> Any:
     """Add a vector to the float64 values at an address."""
 

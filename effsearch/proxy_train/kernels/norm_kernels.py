@@ -5,13 +5,14 @@ is not there. A norm's table is float32 (6, channels): scale, shift, mean and 1 
 z = scale * x + shift; then b and c of the gradient, dx = scale * dz + b * (x - mean) + c.
 """
 
-from numba import float32, njit
+from numba import float32
 
 from effsearch.proxy_train.kernels.activations import activate, activation_gradient
-from effsearch.proxy_train.kernels.compiling import kernel
+from effsearch.proxy_train.kernels.compiling import inlined, kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     LANES,
+    Value,
     add,
     add_to_doubles,
     fma,
@@ -26,35 +27,35 @@ CHUNK_BYTES = 1 << 18  # of a map, worked on block by block: it has to stay in t
 SUM_BYTES = 2 * LANES * 8  # of the two float64 sums that each block of channels has
 
 
-@njit(inline="always")
-def block_start(block, channels):  # type: ignore[no-untyped-def]
+@inlined
+def block_start(block: int, channels: int) -> int:
     """Give the byte in a pixel at which a block of channels starts; the last one overlaps the one before."""
     return min(block * LANES, channels - LANES) * FLOAT_BYTES
 
 
-@njit(inline="always")
-def num_blocks(channels):  # type: ignore[no-untyped-def]
+@inlined
+def num_blocks(channels: int) -> int:
     """Give how many blocks cover the channels."""
     return (channels + LANES - 1) // LANES
 
 
-@njit(inline="always")
-def add_sums(sums, block, total, products):  # type: ignore[no-untyped-def]
+@inlined
+def add_sums(sums: int, block: int, total: Value, products: Value) -> None:
     """Add to both float64 sums of a block."""
     add_to_doubles(sums + block * SUM_BYTES, total)
     add_to_doubles(sums + block * SUM_BYTES + LANES * 8, products)
 
 
-@njit(inline="always")
-def load_or(address, offset, value):  # type: ignore[no-untyped-def]
+@inlined
+def load_or(address: int, offset: int, value: float) -> Value:
     """Give what lies at an address, or `value` everywhere where nothing does."""
     if address != 0:
         return load(address + offset)
     return splat(float32(value))
 
 
-@kernel("void(int64,int64,int64,int64,int64)")
-def sum_map(x, about, sums, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def sum_map(x: int, about: int, sums: int, pixels: int, channels: int) -> None:
     """Sum (x - about) and its square over all pixels, for each channel."""
     pixel = channels * FLOAT_BYTES
     chunk = max(2, CHUNK_BYTES // pixel)
@@ -83,8 +84,8 @@ def sum_map(x, about, sums, pixels, channels):  # type: ignore[no-untyped-def]
             add_sums(sums, block, add(total, other_total), add(squares, other_squares))
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
-def norm_activate(x, table, code, shortcut, y, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def norm_activate(x: int, table: int, code: int, shortcut: int, y: int, pixels: int, channels: int) -> None:
     """Put activation(norm(x)) + shortcut at y."""
     pixel = channels * FLOAT_BYTES
     chunk = max(1, CHUNK_BYTES // pixel)
@@ -101,8 +102,10 @@ def norm_activate(x, table, code, shortcut, y, pixels, channels):  # type: ignor
                 store(y + at * pixel + start, value)
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64)")
-def pool_activated(x, table, code, y, pooled, batch, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def pool_activated(
+    x: int, table: int, code: int, y: int, pooled: int, batch: int, pixels: int, channels: int
+) -> None:
     """Put activation(norm(x)) at y, and its sums over each image's pixels at `pooled`, (batch, channels)."""
     pixel = channels * FLOAT_BYTES
     for image in range(batch):
@@ -118,8 +121,8 @@ def pool_activated(x, table, code, y, pooled, batch, pixels, channels):  # type:
             store(pooled + image * pixel + start, total)
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64)")
-def scale_map(x, factors, y, batch, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def scale_map(x: int, factors: int, y: int, batch: int, pixels: int, channels: int) -> None:
     """Put x times its image's and channel's factor at y, which may be x itself where blocks do not overlap."""
     pixel = channels * FLOAT_BYTES
     for image in range(batch):
@@ -130,8 +133,10 @@ def scale_map(x, factors, y, batch, pixels, channels):  # type: ignore[no-untype
                 store(y + at * pixel + start, mul(load(x + at * pixel + start), factor))
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64)")
-def sum_gated(x, table, code, dy, shares, batch, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def sum_gated(
+    x: int, table: int, code: int, dy: int, shares: int, batch: int, pixels: int, channels: int
+) -> None:
     """Sum over each image's pixels what the gradients of a gated map consist of, before the gate's own are known.
 
     Puts (batch, 5, channels) at `shares`: the sums of activation * dy, slope * dy, slope, and the latter two times
@@ -169,8 +174,8 @@ def sum_gated(x, table, code, dy, shares, batch, pixels, channels):  # type: ign
             store(to + 4 * pixel, slope_products)
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64)")
-def combine_shares(shares, factors, pooled, sums, batch, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def combine_shares(shares: int, factors: int, pooled: int, sums: int, batch: int, channels: int) -> None:
     """Put together what `sum_gradients` would sum for a gradient dy * factors + pooled, from `sum_gated`'s shares."""
     pixel = channels * FLOAT_BYTES
     for image in range(batch):
@@ -184,8 +189,8 @@ def combine_shares(shares, factors, pooled, sums, batch, channels):  # type: ign
             add_sums(sums, block, total, products)
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
-def sum_gradients(x, table, code, dy, sums, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def sum_gradients(x: int, table: int, code: int, dy: int, sums: int, pixels: int, channels: int) -> None:
     """Sum dz and dz * (x - mean) over all pixels, for each channel; dz is the gradient by norm(x)."""
     pixel = channels * FLOAT_BYTES
     chunk = max(1, CHUNK_BYTES // pixel)
@@ -206,8 +211,8 @@ def sum_gradients(x, table, code, dy, sums, pixels, channels):  # type: ignore[n
             add_sums(sums, block, total, products)
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64)")
-def norm_gradient(x, table, code, dy, dx, pixels, channels):  # type: ignore[no-untyped-def]
+@kernel()
+def norm_gradient(x: int, table: int, code: int, dy: int, dx: int, pixels: int, channels: int) -> None:
     """Put the gradient by x at dx."""
     pixel = channels * FLOAT_BYTES
     chunk = max(1, CHUNK_BYTES // pixel)

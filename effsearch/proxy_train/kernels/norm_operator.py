@@ -28,7 +28,7 @@ def norm_activate(x: Tensor, step: NormStep, shortcut: Tensor | None = None) -> 
 
     Both are float32 (batch, channels, height, width), with at least LANES channels.
     """
-    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]
+    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]  # torch's
     return given
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from effsearch.proxy_train.kernels.compiling import kernel
+from effsearch.proxy_train.kernels.compiling import array_kernel
 from effsearch.proxy_train.kernels.lanes import LANES
 
 TABLE_ROWS = 6  # scale, shift, mean, 1 / deviation; b and c of the gradient
@@ -73,7 +73,7 @@ def finish_gradients(table: Tensor, sums: Tensor, *, count: int) -> tuple[Tensor
     return gradients[0], gradients[1]
 
 
-@kernel(None)
+@array_kernel
 def _fill(
     table: Floats,
     sums: Any,
@@ -104,7 +104,7 @@ def _fill(
             running_var[channel] = (1 - share) * running_var[channel] + share * unbiased
 
 
-@kernel(None)
+@array_kernel
 def _finish(table: Floats, sums: Any, count: int, gradients: Floats) -> None:
     channels = table.shape[1]
     for channel in range(channels):

@@ -21,7 +21,7 @@ from effsearch.proxy_train.kernels.product_kernels import (
 
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:
     """Give the convolution of x (batch, in_channels, height, width) with weights (out, in_channels, 1, 1)."""
-    given: Tensor = _Pointwise.apply(x, weight)  # type: ignore[no-untyped-call]
+    given: Tensor = _Pointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch's
     return given
 
 

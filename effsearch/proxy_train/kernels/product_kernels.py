@@ -9,9 +9,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from effsearch.proxy_train.kernels.compiling import kernel
+from effsearch.proxy_train.kernels.compiling import intrinsic, kernel
 from effsearch.proxy_train.kernels.lanes import (
     FLOAT_BYTES,
     FLOATS,
@@ -22,6 +21,7 @@ from effsearch.proxy_train.kernels.lanes import (
     constant,
     emit_fma,
     emit_load,
+    emit_size,
     emit_splat,
     emit_store,
     load,
@@ -36,7 +36,7 @@ _TILE_BYTES = TILE_ROWS * TILE_COLUMNS * FLOAT_BYTES
 
 
 @intrinsic
-def _add_tile(typing_context, a, b, sums, pixels):  # type: ignore[no-untyped-def]
+def _add_tile(typing_context: Any, a: Any, b: Any, sums: Any, pixels: Any) -> Any:
     """Add the products of two panels' pixels to a tile."""
 
     def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
@@ -47,25 +47,22 @@ def _add_tile(typing_context, a, b, sums, pixels):  # type: ignore[no-untyped-de
             builder.store(constant(0.0), slot)
             slots.append(slot)
 
-        def const(value: int) -> Value:
-            return ir.Constant(ir.IntType(64), value)
-
         with cgutils.for_range(builder, pixels) as pixel:
-            of_a = builder.add(a, builder.mul(pixel.index, const(TILE_ROWS * FLOAT_BYTES)))
-            of_b = builder.add(b, builder.mul(pixel.index, const(TILE_COLUMNS * FLOAT_BYTES)))
+            of_a = builder.add(a, builder.mul(pixel.index, emit_size(TILE_ROWS * FLOAT_BYTES)))
+            of_b = builder.add(b, builder.mul(pixel.index, emit_size(TILE_COLUMNS * FLOAT_BYTES)))
             columns = [
-                emit_load(builder, builder.add(of_b, const(column * LANE_BYTES)))
+                emit_load(builder, builder.add(of_b, emit_size(column * LANE_BYTES)))
                 for column in range(TILE_VECTORS)
             ]
             for row in range(TILE_ROWS):
-                at = builder.add(of_a, const(row * FLOAT_BYTES))
+                at = builder.add(of_a, emit_size(row * FLOAT_BYTES))
                 scalar = builder.load(builder.inttoptr(at, ir.FloatType().as_pointer()), align=FLOAT_BYTES)
                 factor = emit_splat(builder, scalar)
                 for column, values in enumerate(columns):
                     slot = slots[row * TILE_VECTORS + column]
                     builder.store(emit_fma(builder, values, factor, builder.load(slot)), slot)
         for index, slot in enumerate(slots):
-            at = builder.add(sums, const(index * LANE_BYTES))
+            at = builder.add(sums, emit_size(index * LANE_BYTES))
             emit_store(builder, at, builder.fadd(emit_load(builder, at), builder.load(slot)))
         return cgutils.get_null_value(ir.IntType(32))
 
@@ -73,7 +70,7 @@ def _add_tile(typing_context, a, b, sums, pixels):  # type: ignore[no-untyped-de
 
 
 @intrinsic
-def _copy_row(typing_context, source, target):  # type: ignore[no-untyped-def]
+def _copy_row(typing_context: Any, source: Any, target: Any) -> Any:
     """Copy TILE_ROWS floats."""
 
     def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
@@ -85,8 +82,18 @@ def _copy_row(typing_context, source, target):  # type: ignore[no-untyped-def]
     return types.int32(types.int64, types.int64), emit
 
 
-@kernel("void(int64,int64,int64,int64,int64,int64,int64,int64,int64)")
-def sum_products(a, b, tiles, sums, a_panel, b_panel, pixels, a_channels, b_channels):  # type: ignore[no-untyped-def]
+@kernel()
+def sum_products(
+    a: int,
+    b: int,
+    tiles: int,
+    sums: int,
+    a_panel: int,
+    b_panel: int,
+    pixels: int,
+    a_channels: int,
+    b_channels: int,
+) -> None:
     """Put the sums, (a_channels, b_channels), at `sums`.
 
     Every argument is an int64: addresses, then sizes. `tiles` is room of zeros for ceil(a_channels / TILE_ROWS) *

@@ -84,7 +84,7 @@ def _chain_agrees(kernel_size: int, stride: int) -> bool:
     )
 
     def ours(x: Tensor, weight: Tensor) -> Tensor:
-        conv._parameters["weight"] = weight  # type: ignore[assignment]  # as functional_call does
+        conv._parameters["weight"] = weight  # type: ignore[assignment]  # no leaf, as in functional_call  # as functional_call does
         return depthwise_chain(x, NormStep(first, 3), conv, NormStep(second, 1), None)
 
     def reference(x: Tensor, weight: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def _chain_agrees(kernel_size: int, stride: int) -> bool:
         return functional.relu(_normed(x, second))
 
     def ours_gated(x: Tensor, weight: Tensor, squeeze: Tensor) -> Tensor:
-        conv._parameters["weight"] = weight  # type: ignore[assignment]
+        conv._parameters["weight"] = weight  # type: ignore[assignment]  # no leaf, as in functional_call
         gate = Gate(lambda pooled: torch.sigmoid(pooled * squeeze), (squeeze,))
         return depthwise_chain(x, None, conv, NormStep(second, 3), gate)
 

@@ -9,8 +9,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from effsearch.proxy_train.kernels.compiling import literal_intrinsic
 from effsearch.proxy_train.kernels.lanes import (
     FLOATS,
     LANE_BYTES,
@@ -21,6 +21,7 @@ from effsearch.proxy_train.kernels.lanes import (
     emit_fma,
     emit_load,
     emit_offset,
+    emit_size,
     emit_store,
 )
 
@@ -28,24 +29,20 @@ TILES = (8, 4, 1)  # pixels of a row that are summed side by side
 _MAX_SUMS = 25 if LANES == 16 else 10  # of a weight gradient: registers, less those that hold other things
 
 
-def _const(value: int) -> Value:
-    return ir.Constant(ir.IntType(64), value)
-
-
-@intrinsic(prefer_literal=True)
-def convolve(  # type: ignore[no-untyped-def]
-    typing_context,
-    kernel_size,
-    stride,
-    source,
-    weights,
-    target,
-    rows,
-    columns,
-    source_row,
-    target_row,
-    target_column,
-):
+@literal_intrinsic
+def convolve(
+    typing_context: Any,
+    kernel_size: Any,
+    stride: Any,
+    source: Any,
+    weights: Any,
+    target: Any,
+    rows: Any,
+    columns: Any,
+    source_row: Any,
+    target_row: Any,
+    target_column: Any,
+) -> Any:
     """Convolve one block of channels.
 
     Kernel size and stride are known when a kernel is compiled. Then come the addresses of source (bordered buffer),
@@ -58,39 +55,47 @@ def convolve(  # type: ignore[no-untyped-def]
     def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
         source, weights, target, rows, columns, source_row, target_row, target_column = args[2:]
         with cgutils.for_range(builder, rows) as row:
-            from_row = builder.add(source, builder.mul(builder.mul(row.index, source_row), _const(stride)))
+            from_row = builder.add(source, builder.mul(builder.mul(row.index, source_row), emit_size(stride)))
             to_row = builder.add(target, builder.mul(row.index, target_row))
-            start: Value = _const(0)
+            start: Value = emit_size(0)
             for tile in TILES:
                 left = builder.sub(columns, start)
-                num_tiles = builder.udiv(left, _const(tile))
+                num_tiles = builder.udiv(left, emit_size(tile))
                 with cgutils.for_range(builder, num_tiles) as step:
-                    column = builder.add(start, builder.mul(step.index, _const(tile)))
-                    origin = builder.add(from_row, builder.mul(column, _const(stride * LANE_BYTES)))
+                    column = builder.add(start, builder.mul(step.index, emit_size(tile)))
+                    origin = builder.add(from_row, builder.mul(column, emit_size(stride * LANE_BYTES)))
                     sums = [constant(0.0)] * tile
                     for tap_row in range(kernel_size):
                         line = emit_offset(builder, origin, source_row, tap_row)
                         for tap in range(kernel_size):
                             at = (tap_row * kernel_size + tap) * LANE_BYTES
-                            weight = emit_load(builder, builder.add(weights, _const(at)))
+                            weight = emit_load(builder, builder.add(weights, emit_size(at)))
                             for pixel in range(tile):
                                 x = emit_load(
-                                    builder, builder.add(line, _const((pixel * stride + tap) * LANE_BYTES))
+                                    builder, builder.add(line, emit_size((pixel * stride + tap) * LANE_BYTES))
                                 )
                                 sums[pixel] = emit_fma(builder, x, weight, sums[pixel])
                     to = builder.add(to_row, builder.mul(column, target_column))
                     for pixel, total in enumerate(sums):
                         emit_store(builder, emit_offset(builder, to, target_column, pixel), total)
-                start = builder.add(start, builder.mul(num_tiles, _const(tile)))
+                start = builder.add(start, builder.mul(num_tiles, emit_size(tile)))
         return cgutils.get_null_value(ir.IntType(32))
 
     return signature, emit
 
 
-@intrinsic(prefer_literal=True)
-def sum_weights(  # type: ignore[no-untyped-def]
-    typing_context, kernel_size, stride, source, gradient, sums_at, rows, columns, buffer_row
-):
+@literal_intrinsic
+def sum_weights(
+    typing_context: Any,
+    kernel_size: Any,
+    stride: Any,
+    source: Any,
+    gradient: Any,
+    sums_at: Any,
+    rows: Any,
+    columns: Any,
+    buffer_row: Any,
+) -> Any:
     """Add one map's share to the gradient of one block's weights.
 
     Kernel size and stride are known when a kernel is compiled. Then come the addresses of source and of the gradient
@@ -104,27 +109,29 @@ def sum_weights(  # type: ignore[no-untyped-def]
 
     def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
         source, gradient, sums_at, rows, columns, buffer_row = args[2:]
-        first = builder.add(emit_offset(builder, gradient, buffer_row, border), _const(border * LANE_BYTES))
+        first = builder.add(
+            emit_offset(builder, gradient, buffer_row, border), emit_size(border * LANE_BYTES)
+        )
         for tap_start in range(0, kernel_size, rows_at_once):
             tap_rows = range(tap_start, min(kernel_size, tap_start + rows_at_once))
             sums = {}
             for tap_row in tap_rows:
                 for tap in range(kernel_size):
-                    at = builder.add(sums_at, _const((tap_row * kernel_size + tap) * LANE_BYTES))
+                    at = builder.add(sums_at, emit_size((tap_row * kernel_size + tap) * LANE_BYTES))
                     slot = cgutils.alloca_once(builder, FLOATS)
                     builder.store(emit_load(builder, at), slot)
                     sums[tap_row, tap] = (slot, at)
             with cgutils.for_range(builder, rows) as row:
-                down = builder.mul(builder.mul(row.index, buffer_row), _const(stride))
+                down = builder.mul(builder.mul(row.index, buffer_row), emit_size(stride))
                 with cgutils.for_range(builder, columns) as column:
-                    right = builder.mul(column.index, _const(stride * LANE_BYTES))
+                    right = builder.mul(column.index, emit_size(stride * LANE_BYTES))
                     place = builder.add(down, right)
                     slope = emit_load(builder, builder.add(first, place))
                     origin = builder.add(source, place)
                     for tap_row in tap_rows:
                         line = emit_offset(builder, origin, buffer_row, tap_row)
                         for tap in range(kernel_size):
-                            x = emit_load(builder, builder.add(line, _const(tap * LANE_BYTES)))
+                            x = emit_load(builder, builder.add(line, emit_size(tap * LANE_BYTES)))
                             slot, _at = sums[tap_row, tap]
                             builder.store(emit_fma(builder, x, slope, builder.load(slot)), slot)
             for slot, at in sums.values():
