@@ -38,8 +38,9 @@ from effsearch.results.evaluations import to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.search.baseline import search_baseline
 from effsearch.search.placement.pool import Ended, Pool
+from effsearch.search.placement.pool_around import PoolAround
 from effsearch.search.placement.pool_executor import PoolExecutor
-from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.problem import Problem, SamplerName, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.proposers.proposer import Proposal, Proposer
 from effsearch.search.study import JournalStudy, finished_trial
@@ -202,7 +203,7 @@ class TimedProposer:
         return getattr(self._proposer, name)
 
 
-class TimedPool:
+class TimedPool(PoolAround[Job, ProxyResult]):
     """A pool that says when its driver waits.
 
     Args:
@@ -211,20 +212,8 @@ class TimedPool:
     """
 
     def __init__(self, pool: Pool[Job, ProxyResult], times: TrialTimes) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._times = times
-        self.submit = pool.submit
-        self.close = pool.close
-
-    @property
-    def num_slots(self) -> int:
-        """As the pool has it."""
-        return self._pool.num_slots
-
-    @property
-    def num_running(self) -> int:
-        """As the pool has it."""
-        return self._pool.num_running
 
     def wait(self) -> Ended[Job, ProxyResult]:
         """Wait for a worker, which is not the driver's time."""
@@ -234,7 +223,9 @@ class TimedPool:
         return ended
 
 
-def measure_driver(engine: Engine, address: str | None, *, num_trials: int, sampler: str) -> dict[str, Any]:
+def measure_driver(
+    engine: Engine, address: str | None, *, num_trials: int, sampler: SamplerName
+) -> dict[str, Any]:
     """Time the driver of a search that goes on and whose trainings cost nothing."""
     problem = Problem(
         space=load_shipped_space("mbconv"),
@@ -263,7 +254,7 @@ def measure_driver(engine: Engine, address: str | None, *, num_trials: int, samp
                 problem,
                 settings,
                 executor=executor,
-                proposer=TimedProposer(proposer, times),  # type: ignore[arg-type]  # the rest is handed on
+                proposer=TimedProposer(proposer, times),
                 clock=time.monotonic,
                 record=record,
                 history=history,

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from effsearch.search.placement.executor import Evaluator
 from effsearch.search.placement.pool import Pool
+from effsearch.search.placement.pool_around import PoolAround
 from effsearch.search.placement.retrying_pool import RetryingPool, Smaller, say_nothing
 from effsearch.space.outcome import Evaluation, Job, ProxyResult
 
@@ -38,7 +39,7 @@ class TrainJob:
         return evaluate(job.spec, job.fidelity, job.seed)
 
 
-class PoolExecutor:
+class PoolExecutor(PoolAround[Job, ProxyResult]):
     """Trains on a pool, one job per slot; see `retrying_pool` for what is tried twice.
 
     Args:
@@ -50,25 +51,13 @@ class PoolExecutor:
     def __init__(
         self, evaluate: Evaluator, start_pool: StartPool, *, say: Callable[[str], None] = say_nothing
     ) -> None:
-        self._pool: RetryingPool[Job, ProxyResult] = RetryingPool(
-            start_pool(TrainJob(evaluate)),
-            make_smaller=_halve_batch if isinstance(evaluate, BatchSharing) else _keep_batch,
-            say=say,
+        super().__init__(
+            RetryingPool(
+                start_pool(TrainJob(evaluate)),
+                make_smaller=_halve_batch if isinstance(evaluate, BatchSharing) else _keep_batch,
+                say=say,
+            )
         )
-
-    @property
-    def num_slots(self) -> int:
-        """Jobs that can train at once."""
-        return self._pool.num_slots
-
-    @property
-    def num_running(self) -> int:
-        """Jobs handed in and not yet taken out."""
-        return self._pool.num_running
-
-    def submit(self, job: Job) -> None:
-        """Hand in a job; there must be a free slot."""
-        self._pool.submit(job)
 
     def wait(self) -> Evaluation:
         """Block until a job has ended for good; its `batch_share` is the one that it trained with.
@@ -78,10 +67,6 @@ class PoolExecutor:
         """
         ended = self._pool.wait()
         return Evaluation(job=ended.task, result=ended.value, failure=ended.failure, seconds=ended.seconds)
-
-    def close(self) -> None:
-        """Stop the workers; jobs still running are dropped."""
-        self._pool.close()
 
 
 def _halve_batch(job: Job) -> Smaller[Job]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Generic
 
 from effsearch.search.placement.pool import Ended, Pool, T, V
+from effsearch.search.placement.pool_around import PoolAround
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,11 @@ def say_nothing(text: str) -> None:
     """Nothing: the default where nobody listens."""
 
 
-class RetryingPool(Generic[T, V]):
+class RetryingPool(PoolAround[T, V]):
     """Does tasks on another pool, and hands out a second time what may then go well.
 
     Args:
-        pool: Does the work; closed with this one.
+        pool: Does the work.
         make_smaller: Gives what to do in place of a task that memory was too small for; None where there is nothing.
         say: Is told of each second chance.
     """
@@ -44,24 +45,10 @@ class RetryingPool(Generic[T, V]):
         make_smaller: Callable[[T], Smaller[T] | None] = never_smaller,
         say: Callable[[str], None] = say_nothing,
     ) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._make_smaller = make_smaller
         self._say = say
         self._retried: list[_Retried[T]] = []  # a few at the most: those that run for the second time
-
-    @property
-    def num_slots(self) -> int:
-        """Tasks that can run at once."""
-        return self._pool.num_slots
-
-    @property
-    def num_running(self) -> int:
-        """Tasks handed in and not yet taken out, whichever time they run for."""
-        return self._pool.num_running
-
-    def submit(self, task: T) -> None:
-        """Hand in a task; there must be a free slot."""
-        self._pool.submit(task)
 
     def wait(self) -> Ended[T, V]:
         """Block until a task has ended for good, and take it out; its task is the one that ran last.
@@ -83,10 +70,6 @@ class RetryingPool(Generic[T, V]):
             self._say(f"{ended.task.name}: {ended.failure}; {again.words}")
             self._retried.append(again)
             self._pool.submit(again.task)  # its first time has just left a slot
-
-    def close(self) -> None:
-        """Stop the workers."""
-        self._pool.close()
 
     def _second_chance(self, ended: Ended[T, V]) -> "_Retried[T] | None":
         if ended.cause in ("died", "hung"):

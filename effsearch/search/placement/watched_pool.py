@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic
 
 from effsearch.search.placement.pool import Ended, Pool, T, V
+from effsearch.search.placement.pool_around import PoolAround
 from effsearch.space.slot_status import SlotStatus
 
 MeasureWork = Callable[[V], tuple[int, float]]
@@ -20,7 +20,7 @@ class _Slot:
     train_seconds: float = 0.0
 
 
-class WatchedPool(Generic[T, V]):
+class WatchedPool(PoolAround[T, V]):
     """A pool that tells what its slots do; the work is done by another.
 
     A task takes the lowest free slot, so that slots stand for workers wherever those are.
@@ -40,7 +40,7 @@ class WatchedPool(Generic[T, V]):
         clock: Callable[[], float],
         notify: Callable[[tuple[SlotStatus, ...]], None],
     ) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._measure = measure
         self._clock = clock
         self._notify = notify
@@ -48,19 +48,9 @@ class WatchedPool(Generic[T, V]):
         self._slots = [_Slot() for _ in range(pool.num_slots)]
         self._slot_of: dict[int, int] = {}  # by the task's identity: equal tasks may run side by side
 
-    @property
-    def num_slots(self) -> int:
-        """Tasks that can run at once."""
-        return self._pool.num_slots
-
-    @property
-    def num_running(self) -> int:
-        """Tasks handed in and not yet taken out."""
-        return self._pool.num_running
-
     def submit(self, task: T) -> None:
         """Hand in a task; there must be a free slot."""
-        self._pool.submit(task)
+        super().submit(task)
         index = min(set(range(len(self._slots))) - set(self._slot_of.values()))
         self._slot_of[id(task)] = index
         slot = self._slots[index]
@@ -84,7 +74,7 @@ class WatchedPool(Generic[T, V]):
 
     def close(self) -> None:
         """Stop the workers; whoever watches is told that there are none."""
-        self._pool.close()
+        super().close()
         self._notify(())
 
     def slots(self) -> tuple[SlotStatus, ...]:
