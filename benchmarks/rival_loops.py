@@ -2,7 +2,8 @@
 
 Both train the same network with the same optimizer and batch size as effsearch, by torch's own operators. Images are
 shifted as far and flipped as often, but as is common in such loops: black comes in from outside, and the loop in
-memory shifts a batch as one. Every loop asks `should_stop` before each step.
+memory shifts a batch as one. A loop takes its number of steps while the learning rate descends, or goes on at the
+peak rate until `should_stop`, which it asks before each step.
 """
 
 import tarfile
@@ -91,7 +92,7 @@ def train_from_jpegs(
         settings: Batch size and optimizer.
         mean: (3,) of the pixels, scale 0 to 1.
         std: (3,) likewise.
-        num_steps: Of the learning rate's descent; None keeps it.
+        num_steps: How many to take; None goes on.
         should_stop: Asked before each step.
     """
     loader = DataLoader(
@@ -127,7 +128,7 @@ def train_from_memory(
         images: float32 (num_images, 3, size, size), channels-last.
         labels: int64 (num_images,).
         settings: Batch size and optimizer.
-        num_steps: Of the learning rate's descent; None keeps it.
+        num_steps: How many to take; None goes on.
         should_stop: Asked before each step.
         seed: Of order and augmentation.
     """
@@ -167,7 +168,7 @@ def _train(
         fused=True,
     )
     model.train()
-    for step in count():
+    for step in count() if num_steps is None else range(num_steps):
         if should_stop():
             return
         if num_steps is not None:
