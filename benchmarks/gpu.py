@@ -34,7 +34,8 @@ from effsearch.commands.inputs import read_text
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
-from effsearch.proxy_train.device import DeviceKind, compute_on, resolve_device
+from effsearch.proxy_train.device import compute_on, resolve_device
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.gpu_memory import measure_gpu_slots
 from effsearch.proxy_train.score import (
     ProxyEvaluator,

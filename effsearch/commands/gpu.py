@@ -6,13 +6,11 @@ from collections.abc import Sequence
 import torch
 
 from effsearch.commands.placement import Placement, usable_cores
-from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import num_gpu_workers
 from effsearch.proxy_train.gpu_memory import measure_gpu_slots
 from effsearch.proxy_train.train import TrainSettings
-from effsearch.search.fidelity import DEFAULT_RUNG, make_fidelity
 from effsearch.space.outcome import Fidelity
 from effsearch.space.spec import ModelSpec
 
@@ -22,9 +20,7 @@ def fill_gpus(
     images: ImageData,
     specs: Sequence[ModelSpec],
     *,
-    options: ProxyOptions,
-    stored: Fidelity | None,
-    has_fixed_strides: bool,
+    fidelity: Fidelity,
     growth: float = 1.0,
     watcher: Watcher,
 ) -> Placement:
@@ -34,23 +30,12 @@ def fill_gpus(
         placement: As the user asks.
         images: The data.
         specs: Networks such as will be trained; the largest is measured.
-        options: Of the proxy.
-        stored: Fidelity of the run that goes on.
-        has_fixed_strides: Whether the space keeps its strides.
+        fidelity: That they are measured at; its size, width and strides count.
         growth: How many times as large as these the networks get.
         watcher: Is told what was found.
     """
     if not placement.fills_gpus:
         return placement
-    fidelity = stored or make_fidelity(
-        DEFAULT_RUNG,
-        specs[0],
-        resolution=images.resolution,
-        num_train_images=len(images.train),
-        has_fixed_strides=has_fixed_strides,
-        min_map=options.min_map,
-    )
-    fidelity = dataclasses.replace(fidelity, width=options.width or fidelity.width)
     slots = measure_gpu_slots(images.handle, specs, fidelity, TrainSettings(), growth=growth)
     num_gpus = torch.cuda.device_count()
     num_workers = num_gpu_workers(num_gpus=num_gpus, slots_per_gpu=slots, num_cores=usable_cores())

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from effsearch.proxy_train.device_names import Device, DeviceKind
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.search.placement.time_limit import MOST_MINUTES, relative_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, Job
 
 Engine = Literal["local", "ray"]
-Device = Literal["auto", "cpu", "cuda"]  # as users say it
-DeviceKind = Literal["cpu", "cuda"]  # as it is settled
 
 TIMES_EXPECTED = 10.0  # what a training may take at the most, in times of what it is expected to take
 SPARE_SECONDS = 60.0  # beside that: a worker that was just started loads torch first

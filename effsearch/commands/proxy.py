@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
 from effsearch.proxy_train.data.sources import open_source
-from effsearch.proxy_train.device import DeviceKind, compute_on, resolve_device
+from effsearch.proxy_train.device import compute_on, resolve_device
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.estimate import FORWARD_SHARE, estimate_seconds
 from effsearch.proxy_train.train import TrainSettings, with_batch_share
 from effsearch.results.run_files import is_run, read_settings
@@ -96,6 +98,47 @@ def load_large_enough(options: ProxyOptions, images: ImageData, wanted: int, wat
     )
 
 
+def fidelity_at(
+    rung: Rung, options: ProxyOptions, images: ImageData, base: ModelSpec, *, has_fixed_strides: bool
+) -> Fidelity:
+    """Give what a rung comes to, but for what the user names."""
+    made = make_fidelity(
+        rung,
+        base,
+        resolution=images.resolution,
+        num_train_images=len(images.train),
+        has_fixed_strides=has_fixed_strides,
+        min_map=options.min_map,
+    )
+    return _named_by_user(made, options, images)
+
+
+def settled_fidelity(
+    options: ProxyOptions,
+    images: ImageData,
+    base: ModelSpec,
+    *,
+    stored: Fidelity | None,
+    has_fixed_strides: bool,
+) -> Fidelity:
+    """Give the fidelity of the run that goes on, else the default rung's, but for what the user names."""
+    if stored is None:
+        return fidelity_at(DEFAULT_RUNG, options, images, base, has_fixed_strides=has_fixed_strides)
+    if options.min_map is not None and not has_fixed_strides:
+        num_removed = count_removable_strides(base, resolution=stored.resolution, min_map=options.min_map)
+        stored = dataclasses.replace(stored, num_removed_strides=num_removed)
+    return _named_by_user(stored, options, images)
+
+
+def _named_by_user(made: Fidelity, options: ProxyOptions, images: ImageData) -> Fidelity:
+    return dataclasses.replace(
+        made,
+        num_images=min(options.num_images or made.num_images, len(images.train)),
+        num_epochs=options.num_epochs or made.num_epochs,
+        width=options.width or made.width,
+    )
+
+
 def plan_fidelity(
     options: ProxyOptions,
     images: ImageData,
@@ -121,26 +164,6 @@ def plan_fidelity(
         enough: Trainings wanted.
         device: That the networks are timed on.
     """
-
-    def made_for(rung: Rung) -> Fidelity:
-        return make_fidelity(
-            rung,
-            bases[0],
-            resolution=images.resolution,
-            num_train_images=len(images.train),
-            has_fixed_strides=has_fixed_strides,
-            min_map=options.min_map,
-        )
-
-    def named_by_user(made: Fidelity) -> Fidelity:
-        num_images = min(options.num_images or made.num_images, len(images.train))
-        return dataclasses.replace(
-            made,
-            num_images=num_images,
-            num_epochs=options.num_epochs or made.num_epochs,
-            width=options.width or made.width,
-        )
-
     per_image: dict[tuple[int, float, int], float] = {}
 
     def seconds_of(fidelity: Fidelity) -> float:
@@ -154,22 +177,19 @@ def plan_fidelity(
 
     is_settled = minutes is None or (options.num_images is not None and options.num_epochs is not None)
     if stored is not None or is_settled:
-        made = made_for(DEFAULT_RUNG)
-        if stored is not None:
-            num_removed = stored.num_removed_strides
-            if options.min_map is not None and not has_fixed_strides:
-                num_removed = count_removable_strides(
-                    bases[0], resolution=stored.resolution, min_map=options.min_map
-                )
-            made = dataclasses.replace(stored, num_removed_strides=num_removed)
-        fidelity = named_by_user(made)
+        fidelity = settled_fidelity(
+            options, images, bases[0], stored=stored, has_fixed_strides=has_fixed_strides
+        )
         seconds = seconds_of(fidelity)
         num_trainings = int((minutes or 0) * 60 * num_workers / seconds)
         return FidelityChoice(
             fidelity=fidelity, seconds=seconds, num_trainings=num_trainings, num_rungs_down=0
         )
     assert minutes is not None, "else it is settled"
-    rungs = list(dict.fromkeys(named_by_user(made_for(rung)) for rung in LADDER))
+    made_for = partial(
+        fidelity_at, options=options, images=images, base=bases[0], has_fixed_strides=has_fixed_strides
+    )
+    rungs = list(dict.fromkeys(map(made_for, LADDER)))
     return choose_fidelity(rungs, seconds_of, minutes=minutes, num_workers=num_workers, enough=enough)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from effsearch.commands.proxy import train_settings_record
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.device import DeviceKind
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.results.evaluations import from_entry, settings_hash, to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.results.ledger_entry import LedgerEntry

@@ -11,7 +11,8 @@ from typing import Any
 from effsearch.commands.recorder import SEARCH_KINDS
 from effsearch.results.ledger import read_entries
 from effsearch.results.ledger_entry import LedgerEntry
-from effsearch.results.run_files import LEDGER_FILE, read_report, read_settings
+from effsearch.results.operators import count_operators
+from effsearch.results.run_files import LEDGER_FILE, has_report, read_settings
 from effsearch.results.status import Holder, RunStatus, read_holder, read_status
 
 WATCH_SECONDS = 2.0
@@ -29,12 +30,11 @@ def run_status(run: Path) -> dict[str, Any]:
         RunError: Something in it cannot be read.
     """
     stored = read_settings(run)
-    path = run / LEDGER_FILE
-    entries = [one for one in read_entries(path) if one.kind in KINDS] if path.is_file() else []
+    entries = [one for one in read_entries(run / LEDGER_FILE) if one.kind in KINDS]
     scored = [one for one in entries if one.has_succeeded]
     holder = read_holder(run)
     best = max(scored, key=lambda one: one.val_accuracy or 0.0, default=None)
-    state = state_of(holder, has_report=read_report(run) is not None)
+    state = state_of(holder, is_complete=has_report(run))
     status = read_status(run) if state == "running" else None  # after a crash it may be torn
     return {
         "run": str(Path(os.path.relpath(run.resolve())) if run.is_symlink() else run),
@@ -45,6 +45,7 @@ def run_status(run: Path) -> dict[str, Any]:
         "created": stored.created.isoformat(),
         "trained": len(scored),
         "failed": len(entries) - len(scored),
+        "operators": count_operators(entries),
         "best": None if best is None else _describe(best),
         "last": entries[-1].time if entries else None,
         **({"step": None, "workers": []} if status is None else _now(status)),
@@ -72,11 +73,11 @@ def watch_status(
             sleep(WATCH_SECONDS)
 
 
-def state_of(holder: Holder | None, *, has_report: bool) -> str:
+def state_of(holder: Holder | None, *, is_complete: bool) -> str:
     """Say in a word how a run stands: running, elsewhere, ended or stopped."""
     if holder is not None and holder.is_alive is not False:
         return "running" if holder.is_alive else "elsewhere"
-    return "ended" if has_report else "stopped"
+    return "ended" if is_complete else "stopped"
 
 
 def _describe(entry: LedgerEntry) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from effsearch.commands.explaining.words import points_text
+from effsearch.results.operators import operators_words
 from effsearch.space.budget import short_count
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal
@@ -47,6 +48,7 @@ def print_status(report: Mapping[str, Any]) -> None:
             f"; best {best['accuracy']:.1%} ({best['name']}, {short_count(best['multiply_adds'])} FLOPs)"
         )
     say(trained)
+    _say_operators(report)
     step = report["step"]
     if step is not None:
         share = f"{min(1.0, step['done'] / step['total']):.0%} " if step["total"] else ""
@@ -128,6 +130,7 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     }
     climbed = f", {report['promoted']} of them promoted to a longer training" if report["promoted"] else ""
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
+    _say_operators(report)
     say(f"best network: {report['best']['spec_path']}")
     for line in report["warnings"]:
         say(line)
@@ -135,6 +138,12 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         say(report["certificate"])
     for line in report["explanation"]:
         say(line)
+
+
+def _say_operators(report: Mapping[str, Any]) -> None:
+    words = operators_words(report["operators"])
+    if words:
+        say(words)
 
 
 def _print_front(report: Mapping[str, Any]) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 from effsearch.commands import pools, proxy
 from effsearch.commands.gpu import fill_gpus
-from effsearch.commands.placement import DeviceKind, Placement
+from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.results.certificate import (
     Certificate,
     CertifiedNetwork,
@@ -102,9 +103,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         options.placement,
         images,
         [network.job.spec for network in scored[: settings.num_networks]],
-        options=ProxyOptions(),
-        stored=top,
-        has_fixed_strides=False,
+        fidelity=top,
         watcher=watcher,
     )
     watcher.say(

@@ -7,14 +7,12 @@ two differ in rounding, so the device is a part of what a score depends on.
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
+from effsearch.proxy_train.device_names import Device
 from effsearch.space.errors import UsageError
-
-Device = Literal["auto", "cpu", "cuda"]  # as users say it
-DeviceKind = Literal["cpu", "cuda"]  # as a run stores it
 
 MAX_TRIALS_PER_GPU = 8
 LEAST_GPU_SHARE = 0.05

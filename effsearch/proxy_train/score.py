@@ -19,14 +19,9 @@ from effsearch.proxy_train.augment import Normalisation, to_input
 from effsearch.proxy_train.batches import choose_rows, open_on, send_rows
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData, Split, open_images
-from effsearch.proxy_train.device import (
-    ON_CPU,
-    Compute,
-    DeviceKind,
-    compute_on,
-    release_memory,
-    resolve_device,
-)
+from effsearch.proxy_train.device import ON_CPU, Compute, compute_on, release_memory, resolve_device
+from effsearch.proxy_train.device_names import DeviceKind
+from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model, with_batch_share
 from effsearch.space.outcome import Fidelity, ProxyResult, TrainingFailed
@@ -91,6 +86,7 @@ class ProxyEvaluator:
             val_loss=val.loss,
             train_seconds=training.train_seconds,
             num_images_seen=training.num_images_seen,
+            used_kernels=compute.device.type == "cpu" and switch.is_on(),
         )
 
     def with_batch_share(self, share: float) -> "ProxyEvaluator":

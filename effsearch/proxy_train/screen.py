@@ -18,14 +18,8 @@ from effsearch.proxy_train.augment import to_input
 from effsearch.proxy_train.batches import choose_rows, open_on, send_rows
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.device import (
-    ON_CPU,
-    Compute,
-    DeviceKind,
-    compute_on,
-    release_memory,
-    resolve_device,
-)
+from effsearch.proxy_train.device import ON_CPU, Compute, compute_on, release_memory, resolve_device
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.score import SCORE_BATCH, Score, normalisation_of, opened_images, score_on_split
 from effsearch.proxy_train.supernet import Supernet

@@ -62,6 +62,7 @@ def to_entry(
         spec=to_dict(job.spec),
         time=now.isoformat(),
         batch_share=job.batch_share,
+        used_kernels=None if result is None else result.used_kernels,
     )
 
 
@@ -80,6 +81,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
             val_loss=entry.val_loss or 0.0,
             train_seconds=entry.train_seconds,
             num_images_seen=int(fidelity["num_images"] * fidelity["num_epochs"]),
+            used_kernels=entry.used_kernels,
         )
     coefficients = entry.coefficients
     triple = (coefficients["alpha"], coefficients["beta"], coefficients["gamma"]) if coefficients else None

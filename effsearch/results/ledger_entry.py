@@ -67,6 +67,7 @@ class LedgerEntry:
     time: str  # ISO 8601, UTC
     features: Mapping[str, float] = field(default_factory=dict)  # known without a separate training
     batch_share: float = 1.0  # of the run's batch; less where memory ran out, and `settings_hash` says so too
+    used_kernels: bool | None = None  # in training, by its worker's word; None from before workers said so
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
@@ -83,6 +84,8 @@ class LedgerEntry:
                 raise ValueError(f"fidelity: {name} must be a finite number, got {number!r}")
         if isinstance(self.batch_share, bool) or not 0 < self.batch_share <= 1:
             raise ValueError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
+        if not isinstance(self.used_kernels, bool | None):
+            raise ValueError(f"used_kernels must be true or false, got {self.used_kernels!r}")
         if self.failure and self.val_accuracy is not None:
             raise ValueError(f"a failure has no accuracy, got {self.val_accuracy} and {self.failure!r}")
         if not self.failure and self.val_accuracy is None and self.kind != "screen":
@@ -118,6 +121,8 @@ def to_line(entry: LedgerEntry) -> str:
         del record["features"]
     if entry.batch_share == 1:
         del record["batch_share"]
+    if entry.used_kernels is None:
+        del record["used_kernels"]
     record["fidelity"] = to_user_names(entry.fidelity)
     return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
 
@@ -138,6 +143,7 @@ def from_record(record: object) -> LedgerEntry:
         )
     values.setdefault("features", {})  # written only where there are some
     values.setdefault("batch_share", 1.0)  # written only where it was less
+    values.setdefault("used_kernels", None)
     known = {one.name for one in fields(LedgerEntry)}
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")

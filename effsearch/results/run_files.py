@@ -81,6 +81,11 @@ def read_settings(run: Path) -> StoredSettings:
     return StoredSettings(command=command, created=moment, settings=settings)
 
 
+def has_report(run: Path) -> bool:
+    """Whether a run has come to a final result."""
+    return (run / REPORT_FILE).is_file()
+
+
 def read_report(run: Path) -> dict[str, Any] | None:
     """The final result of a run, None while there is none.
 

@@ -41,6 +41,7 @@ class ProxyResult:
     val_loss: float  # cross-entropy, nats, without label smoothing
     train_seconds: float
     num_images_seen: int
+    used_kernels: bool | None = None  # of effsearch's own, as far as they go; None where nobody says so
 
 
 class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not an error

@@ -19,7 +19,7 @@ Gate = Literal["sigmoid", "hard_sigmoid"]
 Skip = Literal["none", "identity", "pool"]
 SqueezeReference = Literal["input", "expanded"]
 
-BLOCK_KINDS: tuple[str, ...] = get_args(BlockKind)
+BLOCK_KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 
 MAX_CHANNELS = 65_536
 MAX_BLOCKS = 1_024

@@ -1,15 +1,20 @@
-"""What tests of commands share: trainings by a formula, and the ledger as it lies on disk."""
+"""What tests of commands share: trainings by a formula, workers that are this process, and the ledger on disk."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from effsearch.commands.placement import Placement
 from effsearch.results.run_files import LEDGER_FILE
+from effsearch.search.placement.attempt import attempt, ended_by
 from effsearch.search.placement.executor import Evaluator, Executor, SerialExecutor
+from effsearch.search.placement.pool import Ended
+from effsearch.space.outcome import Fidelity, ProxyResult
+from effsearch.space.spec import ModelSpec
 
 
 def train_by(monkeypatch: pytest.MonkeyPatch, evaluate: Evaluator) -> None:
@@ -20,6 +25,38 @@ def train_by(monkeypatch: pytest.MonkeyPatch, evaluate: Evaluator) -> None:
         yield SerialExecutor(evaluate)
 
     monkeypatch.setattr("effsearch.commands.pools.open_executor", open_executor)
+
+
+def one_score(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+    """Score every network alike."""
+    return ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
+
+
+class SerialPool:
+    """Stands in for `open_pool`: does tasks in this process, each when it is waited for."""
+
+    num_slots = 1
+    before_each: Callable[[Any], None] = staticmethod(lambda task: None)
+
+    def __init__(self, work: Callable[[Any], Any], placement: Placement, **more: object) -> None:
+        self._work = work
+        self._tasks: list[Any] = []
+
+    @property
+    def num_running(self) -> int:
+        return len(self._tasks)
+
+    def submit(self, task: Any) -> None:
+        assert not self._tasks, "one slot"
+        self._tasks.append(task)
+
+    def wait(self) -> Ended[Any, Any]:
+        task = self._tasks.pop()
+        type(self).before_each(task)
+        return ended_by(attempt(self._work, task), task, 0.0)
+
+    def close(self) -> None:
+        """Nothing to stop."""
 
 
 def ledger_of(run: Path) -> list[dict[str, Any]]:

@@ -10,16 +10,18 @@ import torch
 
 from effsearch.commands import gpu, pools
 from effsearch.commands.gpu import fill_gpus
-from effsearch.commands.placement import Device, Placement, make_placement
-from effsearch.commands.proxy import ProxyOptions, train_settings_record
+from effsearch.commands.placement import Placement, make_placement
+from effsearch.commands.proxy import ProxyOptions, settled_fidelity, train_settings_record
 from effsearch.commands.validate import _read_baseline
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import load_images
+from effsearch.proxy_train.device_names import Device
 from effsearch.results.evaluations import settings_hash
 from effsearch.space.errors import UsageError
 from effsearch.space.presets import load_preset
 
 from ..conftest import Effsearch, refuses
+from .conftest import one_score, train_by
 
 TINY = ("--images", "64", "--epochs", "1", "--proxy-resolution", "16", "--proxy-width", "0.25")
 TINY += ("--workers", "1", "--finalists", "1", "--seeds", "1", "--screen", "off", "--no-anchors")
@@ -137,16 +139,17 @@ def test_gpus_are_filled_with_what_was_measured(monkeypatch: pytest.MonkeyPatch,
         return 5
 
     monkeypatch.setattr(gpu, "measure_gpu_slots", measured)
-    more: Any = {"options": ProxyOptions(width=0.5), "stored": None, "has_fixed_strides": False}
+    spec = load_preset("efficientnet-b0")
+    half = settled_fidelity(ProxyOptions(width=0.5), images, spec, stored=None, has_fixed_strides=False)
     with Watcher() as watcher:
-        spec = load_preset("efficientnet-b0")
-        filled = fill_gpus(make_placement(device="auto"), images, [spec], **more, growth=2.0, watcher=watcher)
+        more: Any = {"fidelity": half, "watcher": watcher}
+        filled = fill_gpus(make_placement(device="auto"), images, [spec], growth=2.0, **more)
         assert (filled.num_workers, filled.fills_gpus) == (10, False)
         handle, specs, fidelity, _ = asked[0][0]
         assert (handle, specs, fidelity.width) == (images.handle, [spec], 0.5)
         assert asked[0][1] == {"growth": 2.0}
         as_asked = make_placement(device="auto", num_workers=3)
-        assert fill_gpus(as_asked, images, [spec], **more, watcher=watcher) is as_asked
+        assert fill_gpus(as_asked, images, [spec], **more) is as_asked
     assert len(asked) == 1
 
 
@@ -164,7 +167,7 @@ def test_slots_take_turns_on_the_gpus_and_none_on_the_cpu(monkeypatch: pytest.Mo
     monkeypatch.setattr(pools, "ProcessPool", start)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for device in ("cpu", "cuda"):
-        placement = Placement(num_workers=3, device=device)  # type: ignore[arg-type]  # a str of two
+        placement = Placement(num_workers=3, device=device)
         pools.open_pool(nothing, placement, say=print)
     taken: list[int] = []
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
@@ -193,7 +196,10 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_run_says_nothing_of_its_device_where_that_is_the_cpu(effsearch: Effsearch) -> None:
+def test_a_run_says_nothing_of_its_device_where_that_is_the_cpu(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_by(monkeypatch, one_score)
     done = effsearch("baseline", "--run", "run", *TINY, "--trials", "1")
     assert done.code == 0, done.err
     settings = json.loads(Path("run", "settings.json").read_text())["settings"]

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,14 +17,12 @@ from effsearch.proxy_train import score
 from effsearch.proxy_train.train import TrainSettings, with_batch_share
 from effsearch.results.evaluations import from_entry, settings_hash
 from effsearch.results.ledger import read_entries
-from effsearch.search.placement.attempt import attempt, ended_by
-from effsearch.search.placement.pool import Ended
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, OutOfMemory, ProxyResult
 from effsearch.space.spec import ModelSpec
 
 from ..conftest import Effsearch, refuses
-from .conftest import ledger_of
+from .conftest import SerialPool, ledger_of
 
 TINY = (
     "--images",
@@ -50,31 +47,6 @@ head: {out_channels: 0}
 """
 FIDELITY = Fidelity(num_images=100, num_epochs=1, resolution=32)
 LONGER = Fidelity(num_images=100, num_epochs=4, resolution=32)
-
-
-class SerialPool:
-    """Does a pool's tasks in this process, each when it is waited for."""
-
-    num_slots = 1
-
-    def __init__(self, work: Callable[[Any], Any], placement: Placement, **more: object) -> None:
-        self._work = work
-        self._tasks: list[Any] = []
-
-    @property
-    def num_running(self) -> int:
-        return len(self._tasks)
-
-    def submit(self, task: Any) -> None:
-        assert not self._tasks, "one slot"
-        self._tasks.append(task)
-
-    def wait(self) -> Ended[Any, Any]:
-        task = self._tasks.pop()
-        return ended_by(attempt(self._work, task), task, 1.0)
-
-    def close(self) -> None:
-        """Nothing to stop."""
 
 
 @dataclass(frozen=True)

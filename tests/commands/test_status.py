@@ -9,7 +9,8 @@ import pytest
 
 from effsearch.commands.status import run_status, watch_status
 from effsearch.commands.watching import Watcher
-from effsearch.results.evaluations import to_entry
+from effsearch.results.evaluations import from_entry, to_entry
+from effsearch.results.ledger import read_entries
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.status import STATUS_FILE, StatusFile, Step
 from effsearch.space.canonical import network_hash
@@ -23,7 +24,7 @@ from ..conftest import Effsearch, refuses
 FIDELITY = Fidelity(num_images=600, num_epochs=2, resolution=32)
 
 
-def ended(name: str, accuracy: float | None) -> Evaluation:
+def ended(name: str, accuracy: float | None, *, used_kernels: bool | None = None) -> Evaluation:
     spec = load_preset(name)
     network = network_hash(spec)
     job = Job(
@@ -31,7 +32,13 @@ def ended(name: str, accuracy: float | None) -> Evaluation:
     )
     if accuracy is None:
         return Evaluation(job=job, result=None, failure="out of memory", seconds=1.0)
-    result = ProxyResult(val_accuracy=accuracy, val_loss=1.0, train_seconds=2.0, num_images_seen=1_200)
+    result = ProxyResult(
+        val_accuracy=accuracy,
+        val_loss=1.0,
+        train_seconds=2.0,
+        num_images_seen=1_200,
+        used_kernels=used_kernels,
+    )
     return Evaluation(job=job, result=result, seconds=2.0)
 
 
@@ -43,8 +50,8 @@ def held(effsearch: Effsearch) -> Iterator[RunDir]:
     ) as run:
         with run.open_ledger() as ledger:
             for evaluation in (
-                ended("efficientnet-b0", 0.25),
-                ended("mnasnet-a1", 0.75),
+                ended("efficientnet-b0", 0.25, used_kernels=True),
+                ended("mnasnet-a1", 0.75, used_kernels=False),
                 ended("efficientnet-b1", None),
             ):
                 ledger.append(
@@ -69,6 +76,7 @@ def test_a_running_search_says_how_far_it_is_and_what_each_worker_trains(
     text = " ".join(done.out.split())
     assert "baseline in run: running, process" in text
     assert "2 trainings, 1 failed; best 75.0% (mnasnet-a1, 311.6M FLOPs)" in text
+    assert "trainings ran on effsearch's kernels (1), torch's operators (1)" in text
     assert "search: 50% 2 trained" in text
     assert "trial 7" in text
     assert "1,500" in text  # images per second
@@ -78,11 +86,17 @@ def test_json_holds_the_same(held: RunDir, effsearch: Effsearch) -> None:
     report = effsearch("status", "run", "--json").json
     assert report["state"] == "running"
     assert report["step"] == {"what": "search", "done": 30.0, "total": 60.0, "text": "2 trained"}
+    assert report["operators"] == {"kernels": 1, "torch": 1, "unknown": 0}
     first, second = report["workers"]
     assert (first["worker"], first["task"], first["images_per_second"]) == (1, "trial 7", None)
     assert first["seconds"] >= 5.0
     assert 0.9 < first["busy_share"] <= 1.0
     assert (second["task"], second["ended"], second["failed"]) == ("", 2, 1)
+
+
+def test_a_run_that_goes_on_knows_what_its_trainings_ran_on(held: RunDir) -> None:
+    results = [from_entry(entry).result for entry in read_entries(held.ledger_path)]
+    assert [result and result.used_kernels for result in results] == [True, False, None]
 
 
 def test_a_run_that_was_left_names_the_way_back_and_shows_no_workers(

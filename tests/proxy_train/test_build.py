@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,11 @@ from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, Stem
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def spec_of(*blocks: BlockSpec, channels: int = 8, stride: int = 1, **fields: object) -> ModelSpec:
+def spec_of(*blocks: BlockSpec, channels: int = 8, stride: int = 1, **fields: Any) -> ModelSpec:
     stage = StageSpec(out_channels=channels, stride=stride, blocks=blocks)
     stem = StemSpec(out_channels=8, stride=1, activation="relu")
     head = HeadSpec(out_channels=0, dropout_rate=0.0)
-    return ModelSpec(stem=stem, stages=(stage,), head=head, resolution=9, num_classes=3, **fields)  # type: ignore[arg-type]
+    return ModelSpec(stem=stem, stages=(stage,), head=head, resolution=9, num_classes=3, **fields)
 
 
 def test_parameters_are_named_by_scope_and_name():

@@ -4,11 +4,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from effsearch.proxy_train.augment import Normalisation
 from effsearch.proxy_train.data.datasets import Split, load_images
+from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import (
     ProxyEvaluator,
@@ -21,6 +21,8 @@ from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Fidelity, OutOfMemory, TrainingFailed
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+from ..conftest import write_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,13 +43,7 @@ SPEC = ModelSpec(
 def evaluator(tmp_path_factory):
     """Over three classes of PNG files, each noise with one colour raised."""
     root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("red", "green", "blue")):
-        (root / "colours" / name).mkdir(parents=True)
-        for index in range(60):
-            pixels = rng.integers(0, 180, (12, 12, 3), dtype=np.uint8)
-            pixels[:, :, label] += 60
-            Image.fromarray(pixels).save(root / "colours" / name / f"{index}.png")
+    write_colours(root / "colours")
     images = load_images(str(root / "colours"), resolution=12, cache_dir=root / "cache")
     return ProxyEvaluator(images.handle, SETTINGS)
 
@@ -89,6 +85,13 @@ def test_an_evaluator_sent_to_another_process_gives_the_same_score(evaluator):
     assert len(pickle.dumps(evaluator)) < 5_000
     fidelity = dataclasses.replace(FIDELITY, num_epochs=1)
     assert sent(SPEC, fidelity, 1).val_loss == evaluator(SPEC, fidelity, 1).val_loss
+
+
+def test_a_score_says_whether_its_training_was_on_the_kernels(evaluator):
+    fidelity = dataclasses.replace(FIDELITY, num_images=16, num_epochs=1)
+    for context, used_kernels in ((switch.turned_on(), True), (switch.turned_off(), False)):
+        with context:
+            assert evaluator(SPEC, fidelity, 1).used_kernels is used_kernels
 
 
 def test_images_are_opened_once_in_a_process(evaluator):

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from effsearch.proxy_train import screen
 from effsearch.proxy_train.augment import to_input
@@ -20,6 +19,8 @@ from effsearch.space.outcome import Fidelity, TrainingFailed
 from effsearch.space.sharing import shared_shapes
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import RoundResult, ScoreBatch, SupernetPlan, TrainRound
+
+from ..conftest import write_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -47,13 +48,7 @@ SETTINGS = SupernetSettings(batch_size=16, learning_rate=0.4, num_calibration_im
 def worker(tmp_path_factory):
     """Over three classes of PNG files, each noise with one colour raised."""
     root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("red", "green", "blue")):
-        (root / "colours" / name).mkdir(parents=True)
-        for index in range(60):
-            pixels = rng.integers(0, 180, (12, 12, 3), dtype=np.uint8)
-            pixels[:, :, label] += 60
-            Image.fromarray(pixels).save(root / "colours" / name / f"{index}.png")
+    write_colours(root / "colours")
     images = load_images(str(root / "colours"), resolution=12, cache_dir=root / "cache")
     return SupernetWorker(images.handle, SPACE, SETTINGS)
 

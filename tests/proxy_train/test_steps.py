@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +13,6 @@ from effsearch.proxy_train import steps
 from effsearch.proxy_train.augment import AugmentSettings, Normalisation, augment, draw_augmentation
 from effsearch.proxy_train.batches import choose_rows, load_batch, open_on
 from effsearch.proxy_train.build import build_model
-from effsearch.proxy_train.data.datasets import Split
 from effsearch.proxy_train.device import ON_CPU
 from effsearch.proxy_train.score import score_on_split
 from effsearch.proxy_train.steps import EagerStep, look_at, make_stepper, put_back
@@ -26,41 +24,19 @@ from effsearch.proxy_train.train import (
     train_model,
 )
 from effsearch.space.outcome import TrainingFailed
-from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+from .conftest import SMALL_SPEC, coloured_split, same_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.4), std=(0.25, 0.25, 0.3))
 AS_A_DEVICE = dataclasses.replace(ON_CPU, has_resident_images=True, steps_per_look=4)
 SETTINGS = TrainSettings(batch_size=16, augment=AugmentSettings(cutout_share=0.3))
-SPEC = ModelSpec(
-    stem=StemSpec(out_channels=8, stride=1),
-    stages=(
-        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(expand_ratio=2, se_ratio=0.25),)),
-        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(expand_ratio=2),)),
-    ),
-    head=HeadSpec(out_channels=24, dropout_rate=0.1),
-    resolution=10,
-    num_classes=3,
-    drop_path_rate=0.2,
-    norm_momentum=0.1,
-)
-
-
-def coloured_split(num_images=100):
-    """Noise with one channel raised: three classes that a small network can tell apart."""
-    rng = np.random.default_rng(4)
-    labels = np.arange(num_images) % 3
-    images = rng.integers(0, 180, (num_images, 10, 10, 3), dtype=np.uint8)
-    images[np.arange(num_images), :, :, labels] += 60
-    return Split(images=images, labels=labels)
-
-
-SPLIT = coloured_split()
+SPLIT = coloured_split(100)
 
 
 def train(compute, *, settings=SETTINGS, num_epochs=3, **more):
-    model = build_model(SPEC, seed=0)
+    model = build_model(SMALL_SPEC, seed=0)
     logs = train_model(
         model,
         SPLIT,
@@ -78,7 +54,7 @@ def train(compute, *, settings=SETTINGS, num_epochs=3, **more):
 
 def plain_training():
     """The same without any of it: one batch after another is drawn, loaded, varied and learned from."""
-    model = build_model(SPEC, seed=0)
+    model = build_model(SMALL_SPEC, seed=0)
     optimizer = make_optimizer(model, SETTINGS)
     generator = torch.Generator().manual_seed(3)
     rows = choose_rows(SPLIT.labels, 90)
@@ -104,11 +80,6 @@ def plain_training():
                 optimizer.step()
                 losses.append(loss.item())
     return model, losses
-
-
-def same_weights(first, second):
-    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("compute", [ON_CPU, AS_A_DEVICE])
@@ -176,8 +147,8 @@ def stepped(model, optimizer):
 
 def quiet_model():
     """Without dropout, so that two steps are alike."""
-    head = dataclasses.replace(SPEC.head, dropout_rate=0.0)
-    return build_model(dataclasses.replace(SPEC, head=head, drop_path_rate=0.0), seed=0).train()
+    head = dataclasses.replace(SMALL_SPEC.head, dropout_rate=0.0)
+    return build_model(dataclasses.replace(SMALL_SPEC, head=head, drop_path_rate=0.0), seed=0).train()
 
 
 def test_what_is_put_back_trains_on_as_if_nothing_had_been():

@@ -1,12 +1,11 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from effsearch.proxy_train.data.datasets import ImageData, Split
+from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import ON_CPU
 from effsearch.proxy_train.supernet import Supernet
 from effsearch.proxy_train.supernet_train import (
@@ -23,6 +22,8 @@ from effsearch.space.outcome import Fidelity, TrainingFailed
 from effsearch.space.sharing import compact, shapes_of_specs, shared_layers, shared_shapes
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import SupernetPlan, TrainRound
+
+from .conftest import coloured_split
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,12 +51,7 @@ SETTINGS = SupernetSettings(batch_size=16)
 
 
 def make_images(num_images=96):
-    """Noise with one channel raised: three classes that a small network can tell apart."""
-    rng = np.random.default_rng(4)
-    labels = np.arange(num_images) % 3
-    pixels = rng.integers(0, 180, (num_images, 8, 8, 3), dtype=np.uint8)
-    pixels[np.arange(num_images), :, :, labels] += 60
-    split = Split(images=pixels, labels=labels)
+    split = coloured_split(num_images, side=8)
     return ImageData(
         train=split,
         val=split,

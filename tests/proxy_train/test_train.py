@@ -6,7 +6,6 @@ import torch
 
 from effsearch.proxy_train.augment import Normalisation
 from effsearch.proxy_train.build import build_model
-from effsearch.proxy_train.data.datasets import Split
 from effsearch.proxy_train.train import (
     TrainingStopped,
     TrainSettings,
@@ -18,35 +17,15 @@ from effsearch.proxy_train.train import (
 )
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import TrainingFailed
-from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+from .conftest import SMALL_SPEC, coloured_split, same_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NORMALISATION = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-SPEC = ModelSpec(
-    stem=StemSpec(out_channels=8, stride=1),
-    stages=(
-        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(expand_ratio=2, se_ratio=0.25),)),
-        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(expand_ratio=2),)),
-    ),
-    head=HeadSpec(out_channels=24, dropout_rate=0.1),
-    resolution=10,
-    num_classes=3,
-    drop_path_rate=0.2,
-    norm_momentum=0.1,
-)
 
 
-def coloured_split(num_images=96):
-    """Noise with one channel raised: three classes that a small network can tell apart."""
-    rng = np.random.default_rng(4)
-    labels = np.arange(num_images) % 3
-    images = rng.integers(0, 180, (num_images, 10, 10, 3), dtype=np.uint8)
-    images[np.arange(num_images), :, :, labels] += 60
-    return Split(images=images, labels=labels)
-
-
-def train(*, seed=0, settings=None, spec=SPEC, split=None, num_images=96, num_epochs=2, **more):
+def train(*, seed=0, settings=None, spec=SMALL_SPEC, split=None, num_images=96, num_epochs=2, **more):
     model = build_model(spec, seed=seed)
     logs = train_model(
         model,
@@ -60,11 +39,6 @@ def train(*, seed=0, settings=None, spec=SPEC, split=None, num_images=96, num_ep
         **more,
     )
     return model, logs
-
-
-def same_weights(first, second):
-    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
-    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_one_seed_gives_the_same_weights_to_the_bit():
@@ -82,7 +56,7 @@ def test_another_seed_gives_other_weights():
 def test_the_seed_also_decides_order_augmentation_and_dropout():
     split, models = coloured_split(), []
     for seed in (3, 4):
-        model = build_model(SPEC, seed=0)
+        model = build_model(SMALL_SPEC, seed=0)
         train_model(
             model,
             split,
@@ -121,7 +95,7 @@ def test_a_split_smaller_than_a_batch_is_one_batch():
 
 
 def test_training_upsamples_where_asked():
-    spec = dataclasses.replace(SPEC, resolution=14)
+    spec = dataclasses.replace(SMALL_SPEC, resolution=14)
     _, logs = train(spec=spec, num_epochs=1)
     assert logs[0].num_images_seen == 96
 
@@ -174,7 +148,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak():
 
 
 def test_norms_and_biases_do_not_decay():
-    model = build_model(SPEC, seed=0)
+    model = build_model(SMALL_SPEC, seed=0)
     decaying, resting = make_optimizer(model, TrainSettings(weight_decay=0.01)).param_groups
     assert (decaying["weight_decay"], resting["weight_decay"]) == (0.01, 0.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -185,7 +159,7 @@ def test_norms_and_biases_do_not_decay():
 
 
 def test_a_narrowed_classifier_stays_within_the_share_of_its_inputs():
-    model = build_model(SPEC, seed=0)
+    model = build_model(SMALL_SPEC, seed=0)
     weight = model.get_submodule("head.classifier").weight
     assert weight.abs().max().item() > 0.5  # 1 / sqrt(3 classes)
     narrow_classifier(model)

@@ -39,6 +39,17 @@ def test_a_share_of_the_batch_is_written_where_there_was_less_than_all_of_it(mak
     assert "batch_share" not in json.loads(to_line(make_entry()))
 
 
+@pytest.mark.parametrize("used_kernels", [True, False])
+def test_what_a_training_ran_on_is_written_where_its_worker_said_so(
+    make_entry: MakeEntry, used_kernels: bool
+) -> None:
+    entry = make_entry(used_kernels=used_kernels)
+    record = json.loads(to_line(entry))
+    assert record["used_kernels"] is used_kernels
+    assert from_record(record) == entry
+    assert "used_kernels" not in json.loads(to_line(make_entry()))
+
+
 def test_the_keys_in_the_file_are_those_users_know(make_entry: MakeEntry) -> None:
     record = json.loads(to_line(make_entry()))
     assert record["schema_version"] == 1
@@ -97,6 +108,7 @@ def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -
         ({"val_loss": float("inf")}, "val_loss must be finite"),
         ({"batch_share": 0.0}, "batch_share must be above 0 and at most 1, got 0.0"),
         ({"batch_share": 2.0}, "batch_share must be above 0 and at most 1, got 2.0"),
+        ({"used_kernels": "yes"}, "used_kernels must be true or false, got 'yes'"),
         ({"train_seconds": -1.0}, "train_seconds must be finite and at least 0"),
     ],
 )

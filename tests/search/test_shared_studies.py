@@ -153,7 +153,7 @@ def test_a_trial_whose_receipt_was_lost_is_not_written_twice(said: Said, trial: 
             raise ConnectionError("the server went away before it answered")
         return number
 
-    base.storage.create_new_trial = lose_receipt  # type: ignore[method-assign]
+    base.storage.create_new_trial = lose_receipt  # type: ignore[method-assign]  # around its own
     studies = share(base.open, said)
     studies.add("run", trial(0))
     studies.add("run", trial(1))
@@ -196,7 +196,7 @@ def test_a_data_base_that_hangs_holds_up_nobody(
         answers.wait(10)
         return create(*arguments, **options)
 
-    base.storage.create_new_trial = hang  # type: ignore[method-assign]
+    base.storage.create_new_trial = hang  # type: ignore[method-assign]  # around its own
     for index in (0, 1):
         studies.add("run", trial(index))
     lag = studies.close(is_hurried=is_hurried)

@@ -93,13 +93,15 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
         or default_base_resolution(images.resolution, settings)
     )
     base = dataclasses.replace(base, spec=dataclasses.replace(base.spec, num_classes=images.num_classes))
+    at_base = dataclasses.replace(images, resolution=base_resolution)
+    stored = proxy.stored_fidelity(options.run)
     placement = fill_gpus(
         options.placement,
-        dataclasses.replace(images, resolution=base_resolution),
+        at_base,
         [base.spec],
-        options=options.proxy,
-        stored=proxy.stored_fidelity(options.run),
-        has_fixed_strides=False,
+        fidelity=proxy.settled_fidelity(
+            options.proxy, at_base, base.spec, stored=stored, has_fixed_strides=False
+        ),
         growth=max(settings.factors),
         watcher=watcher,
     )

@@ -118,9 +118,13 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         options.placement,
         images,
         timed,
-        options=options.proxy,
-        stored=proxy.stored_fidelity(options.run),
-        has_fixed_strides=space.has_fixed_strides,
+        fidelity=proxy.settled_fidelity(
+            options.proxy,
+            images,
+            timed[0],
+            stored=proxy.stored_fidelity(options.run),
+            has_fixed_strides=space.has_fixed_strides,
+        ),
         watcher=watcher,
     )
     screen = plan_screen(

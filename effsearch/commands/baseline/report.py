@@ -8,6 +8,8 @@ from typing import Any
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.latency import measure_latency
 from effsearch.proxy_train.measure import check_count
+from effsearch.results.ledger import read_entries
+from effsearch.results.operators import count_operators
 from effsearch.results.pareto import pareto_front
 from effsearch.results.run_dir import RunDir
 from effsearch.search.baseline import BaselineResult
@@ -49,6 +51,7 @@ def make_report(
         "failures": result.num_failed,
         "promoted": result.num_promoted,
         "owed": result.num_owed,
+        "operators": count_operators(read_entries(run.ledger_path)),
         "stopped_by": result.stopped_by,
         "budget": dataclasses.asdict(problem.budget),
         "resolution": problem.resolution,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from effsearch.commands.proxy import step_seconds
 from effsearch.commands.watching import minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.device import DeviceKind
+from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.search.problem import SamplerName
 from effsearch.space.errors import UsageError

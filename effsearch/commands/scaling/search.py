@@ -60,9 +60,9 @@ def search_for_base(
         options.placement,
         images,
         [base.spec],
-        options=proxy_options,
-        stored=stored,
-        has_fixed_strides=False,
+        fidelity=proxy.settled_fidelity(
+            proxy_options, images, base.spec, stored=stored, has_fixed_strides=False
+        ),
         growth=FACTOR,
         watcher=watcher,
     )

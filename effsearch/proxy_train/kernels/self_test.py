@@ -84,7 +84,7 @@ def _chain_agrees(kernel_size: int, stride: int) -> bool:
     )
 
     def ours(x: Tensor, weight: Tensor) -> Tensor:
-        conv._parameters["weight"] = weight  # type: ignore[assignment]  # no leaf, as in functional_call  # as functional_call does
+        conv._parameters["weight"] = weight  # type: ignore[assignment]  # no leaf, as in functional_call
         return depthwise_chain(x, NormStep(first, 3), conv, NormStep(second, 1), None)
 
     def reference(x: Tensor, weight: Tensor) -> Tensor:

@@ -41,6 +41,11 @@ def turn_on() -> bool:
     return False
 
 
+def is_on() -> bool:
+    """Tell whether blocks that train on this process's CPU run on the kernels, as far as these go."""
+    return _runner is not None and torch.get_num_threads() == 1
+
+
 def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] | None:
     """Give what runs a block in training, or None where torch does: the kernels are for one thread and float32.
 

@@ -31,10 +31,10 @@ def batch(name: str) -> tuple[NDArray[np.uint8], list[int]]:
     return pixels, [(i + len(name)) % 10 for i in range(IMAGES_PER_BATCH)]
 
 
-class Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]  # the pickler in Python has no stub
+class Python2Pickler(pickle._Pickler):
     """Writes bytes as the published files do: as the strings of Python 2."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_string(self, value: bytes) -> None:
         self.write(pickle.BINSTRING + len(value).to_bytes(4, "little") + value)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,8 +26,8 @@ def draw(*shape: int, seed: int) -> Tensor:
     return drawn.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else drawn
 
 
-def make_norm(channels: int, seed: int, **fields: object) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(channels, **fields)  # type: ignore[arg-type]
+def make_norm(channels: int, seed: int, **fields: Any) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels, **fields)
     with torch.no_grad():
         norm.weight.copy_(1 + 0.3 * draw(channels, seed=seed))
         norm.bias.copy_(draw(channels, seed=seed + 1))
@@ -54,7 +56,7 @@ def normed(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def norm_with(weight: Tensor, bias: Tensor) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(len(weight), track_running_stats=False)
-    norm._parameters.update(weight=weight, bias=bias)  # type: ignore[arg-type]  # as functional_call does
+    norm._parameters.update(weight=weight, bias=bias)  # as functional_call does
     return norm
 
 

@@ -2,6 +2,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -26,11 +27,11 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
 
 
-def spec_of(*blocks: BlockSpec, stride: int = 1, **fields: object) -> ModelSpec:
+def spec_of(*blocks: BlockSpec, stride: int = 1, **fields: Any) -> ModelSpec:
     stage = StageSpec(out_channels=24, stride=stride, blocks=blocks)
     stem = StemSpec(out_channels=24, stride=1, activation="hard_swish")
     head = HeadSpec(out_channels=64, activation="gelu", dropout_rate=0.0)
-    return ModelSpec(stem=stem, stages=(stage,), head=head, resolution=9, num_classes=3, **fields)  # type: ignore[arg-type]
+    return ModelSpec(stem=stem, stages=(stage,), head=head, resolution=9, num_classes=3, **fields)
 
 
 SPECS = {
@@ -48,7 +49,7 @@ def outcome(model: Network, images: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     scores = model(images)
     scores.square().sum().backward()
-    found = {f"gradient of {name}": value.grad.clone() for name, value in model.named_parameters()}  # type: ignore[union-attr]
+    found = {f"gradient of {name}": value.grad.clone() for name, value in model.named_parameters()}  # type: ignore[union-attr]  # all have one
     return (
         found | {"scores": scores.detach()} | {name: value.clone() for name, value in model.named_buffers()}
     )
@@ -144,6 +145,16 @@ def test_in_use_under_hooks_and_in_other_types_torch_computes():
     with switch.turned_off():
         wanted = model(x)
     assert torch.equal(model(x), wanted)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_they_are_on_for_one_thread_alone():
+    assert switch.is_on()
+    torch.set_num_threads(2)
+    assert not switch.is_on()
+    torch.set_num_threads(1)
+    with switch.turned_off():
+        assert not switch.is_on()
 
 
 def test_without_numba_torch_does_the_work_and_that_is_said_once(

@@ -76,7 +76,7 @@ def _search(make_entry: MakeEntry) -> list[LedgerEntry]:
     ]
 
 
-REPORT = {
+REPORT: dict[str, Any] = {
     "best": {"name": "trial 1", "multiply_adds": 300, "params": 3, "accuracy": 0.61, "seeds": [2, 3]},
     "anchors": [
         {"name": "efficientnet-b0", "multiply_adds": 386, "params": 5, "accuracy": 0.6, "seeds": [1, 2]}
@@ -115,9 +115,7 @@ def test_a_winner_that_is_an_anchor_or_unknown_to_the_ledger_is_drawn(
     make_run: MakeRun, make_entry: MakeEntry
 ) -> None:
     entries = _search(make_entry)
-    (series,) = collect_front(
-        [make_run("a", entries, report=REPORT | {"best": REPORT["anchors"][0]})]  # type: ignore[index]
-    ).series
+    (series,) = collect_front([make_run("a", entries, report=REPORT | {"best": REPORT["anchors"][0]})]).series
     assert series.winners == series.anchors[:1]
     best = {"multiply_adds": 250, "params": 1, "accuracy": 0.5, "seeds": [7]}
     (series,) = collect_front([make_run("b", entries, report={"best": best})]).series

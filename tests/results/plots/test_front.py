@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from itertools import pairwise
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,8 +13,8 @@ from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
 
 
-def _point(multiply_adds: int, accuracy: float, name: str = "x", **more: object) -> FrontPoint:
-    return FrontPoint(name=name, multiply_adds=multiply_adds, accuracy=accuracy, **more)  # type: ignore[arg-type]
+def _point(multiply_adds: int, accuracy: float, name: str = "x", **more: Any) -> FrontPoint:
+    return FrontPoint(name=name, multiply_adds=multiply_adds, accuracy=accuracy, **more)
 
 
 CHEAP, BEATEN, DEAR = _point(100_000_000, 0.4), _point(200_000_000, 0.3), _point(300_000_000, 0.6)

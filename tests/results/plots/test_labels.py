@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,8 +15,8 @@ def _axes() -> Axes:
     return axes
 
 
-def _overlap(first: object, second: object) -> bool:
-    a, b = first.get_window_extent(), second.get_window_extent()  # type: ignore[attr-defined]
+def _overlap(first: Artist, second: Artist) -> bool:
+    a, b = first.get_window_extent(), second.get_window_extent()
     return bool(a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -20,8 +22,8 @@ def draw(number: int, *, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(NUM_CHOICES, size=(number, 5))
 
 
-def fit(points: np.ndarray, values: np.ndarray, **extra: object) -> Surrogate:
-    return fit_surrogate(points, values, num_choices=NUM_CHOICES, positions=POSITIONS, **extra)  # type: ignore[arg-type]
+def fit(points: np.ndarray, values: np.ndarray, **extra: Any) -> Surrogate:
+    return fit_surrogate(points, values, num_choices=NUM_CHOICES, positions=POSITIONS, **extra)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.data.datasets import load_images
@@ -27,6 +25,8 @@ from effsearch.search.placement.ray_cluster import connect
 from effsearch.search.placement.ray_pool import RayPool, start_ray_pool
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Fidelity, Job
+
+from ...conftest import write_colours
 
 MakeJob = Callable[..., Job]
 needs_ray = pytest.mark.usefixtures("ray_is_there")
@@ -175,13 +175,7 @@ def cluster(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def shipment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageShipment:
     """Images at a path that is seen from the driver's folder alone, as if nodes were other machines."""
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("red", "green")):
-        (tmp_path / "colours" / name).mkdir(parents=True)
-        for index in range(40):
-            pixels = rng.integers(0, 180, (12, 12, 3), dtype=np.uint8)
-            pixels[:, :, label] += 60
-            Image.fromarray(pixels).save(tmp_path / "colours" / name / f"{index}.png")
+    write_colours(tmp_path / "colours", num_images=40, names=("red", "green"))
     images = load_images(str(tmp_path / "colours"), resolution=12, cache_dir=tmp_path / "driver")
     whole = ship_images(images)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -8,8 +9,8 @@ from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
 from ..conftest import MakeJob
 
 
-def ended(job: Job, network: str, accuracy: float | None, **changes: object) -> Evaluation:
-    job = dataclasses.replace(job, network=network, **({"choices": {"width": 8}} | changes))  # type: ignore[arg-type]
+def ended(job: Job, network: str, accuracy: float | None, **changes: Any) -> Evaluation:
+    job = dataclasses.replace(job, network=network, **({"choices": {"width": 8}} | changes))
     if accuracy is None:
         return Evaluation(job=job, result=None, failure="out of memory")
     result = ProxyResult(val_accuracy=accuracy, val_loss=1.0, train_seconds=0.0, num_images_seen=1)

@@ -1,5 +1,6 @@
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -314,6 +315,6 @@ def test_too_few_longer_scores_are_an_error_that_names_the_last_failure(history:
         ({"stop_at": 0.7, "num_networks": 6}, "--stop-at may end it from 6 networks on"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(changes: dict[str, float], message: str) -> None:
+def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        ValidationSettings(**changes)  # type: ignore[arg-type]
+        ValidationSettings(**changes)

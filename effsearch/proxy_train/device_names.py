@@ -1,0 +1,9 @@
+"""What are devices called?
+
+A module of its own, so that a user's options are read without torch.
+"""
+
+from typing import Literal
+
+Device = Literal["auto", "cpu", "cuda"]  # as users say it
+DeviceKind = Literal["cpu", "cuda"]  # as it is settled, and as a run stores it
