@@ -28,6 +28,7 @@ from recording import append_record, read_records
 
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
+from effsearch.results.screened import SECOND
 from effsearch.search.problem import SamplerName
 from effsearch.search.samplers.make_sampler import make_sampler
 from effsearch.search.study import distributions_of
@@ -83,7 +84,7 @@ def run_search(budget: float, minutes: float, seed: int, folder: Path, extra: Se
             / 60,
             2,
         ),
-        "screened": sum(entry["kind"] == "screen" for entry in ledger),
+        "screened": len({entry["network_hash"] for entry in ledger if entry["kind"] == "screen"}),
         "trained": report["trials"],
         "winner": _looked_up(points[report["best"]["network_hash"]], budget),
         "finalists": [
@@ -115,9 +116,11 @@ def _looked_up(point: dict[str, str], budget: float) -> dict[str, object]:
 
 
 def _screen_favourite(ledger: Sequence[dict[str, Any]], budget: float) -> dict[str, object] | None:
+    """Look up the network that the supernet gives the least loss, among those scored twice where there are any."""
     scored = [entry for entry in ledger if entry["kind"] == "screen" and entry["loss"] is not None]
     if not scored:
         return None
+    scored = [entry for entry in scored if entry["features"].get(SECOND)] or scored
     return _looked_up(min(scored, key=lambda entry: entry["loss"])["point"], budget)
 
 

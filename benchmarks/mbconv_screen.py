@@ -26,6 +26,7 @@ from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_files import LEDGER_FILE, read_report, read_settings
+from effsearch.results.screened import SECOND
 from effsearch.search.validating.correlation import correlate_kendall
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
@@ -52,6 +53,7 @@ def rank_screening(run: Path, settings: dict[str, Any], images: ImageData, fidel
         entry
         for entry in read_entries(run / LEDGER_FILE)
         if entry.kind == "screen" and entry.val_loss is not None and entry.multiply_adds >= BAND * limit
+        if SECOND not in entry.features  # second scores are on a level of their own
     ]
     if len(screened) < LEAST_NETWORKS:
         print(

@@ -10,6 +10,7 @@ supernet. Records go to results/recipe_rank.jsonl; what is there is not trained 
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ from effsearch.proxy_train.supernet_train import SupernetSettings, load_supernet
 from effsearch.proxy_train.train import TrainSettings, train_model
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import read_settings
-from effsearch.results.supernet_files import SupernetFiles
+from effsearch.results.supernet_files import supernet_of
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Fidelity, derive_seed
 from effsearch.space.proxy import proxy_spec
@@ -71,15 +72,7 @@ RECIPES: Mapping[str, Recipe] = {
     "plain-32px": Recipe(settings=PLAIN, fidelity=Fidelity(num_images=10_000, num_epochs=1, resolution=32)),
 }
 INHERITED = Recipe(
-    settings=TrainSettings(
-        batch_size=128,
-        learning_rate=0.05,
-        schedule="cosine",
-        warmup_share=0.0,
-        label_smoothing=0.0,
-        max_gradient_norm=5.0,
-        weight_decay=5e-4,
-    ),
+    settings=dataclasses.replace(PLAIN, learning_rate=0.05),
     fidelity=Fidelity(num_images=10_000, num_epochs=1, resolution=16),
 )
 
@@ -155,7 +148,7 @@ def score(model: nn.Module, images: ImageData, recipe: Recipe) -> Score:
 def load_of_run(folder: Path, num_classes: int) -> Supernet:
     """Give the supernet that a search on this space has trained."""
     plan = stored_plan(read_settings(folder).settings["screen"]).supernet
-    files = SupernetFiles(folder / "supernet").of_round(plan.num_rounds - 1, plan)
+    files = supernet_of(folder).of_round(plan.num_rounds - 1, plan)
     return load_supernet(macro_space(), plan, files, num_classes=num_classes)
 
 

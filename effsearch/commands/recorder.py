@@ -9,11 +9,12 @@ from effsearch.results.evaluations import from_entry, settings_hash, to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.run_dir import RunDir
-from effsearch.results.screened import from_screen_entry, to_screen_entry
+from effsearch.results.screened import read_screening, to_screen_entry
 from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
 from effsearch.search.problem import Problem
 from effsearch.space.outcome import Evaluation
+from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore, SupernetPlan
 
@@ -43,11 +44,9 @@ class Recorder:
         entries = [entry for entry in self._ledger.entries if entry.kind in TIMED_KINDS]
         return seconds_spent(self._run.path, entries)
 
-    def screened(self, space: SearchSpace) -> dict[Point, ScreenScore]:
+    def screen_scores(self, space: SearchSpace) -> ScreenScores:
         """Give the networks that were scored without a training of their own."""
-        return dict(
-            from_screen_entry(entry, space) for entry in self._ledger.entries if entry.kind == "screen"
-        )
+        return read_screening(self._ledger.entries, space)
 
     def record(self, evaluation: Evaluation) -> None:
         """Append one ended training, safely on disk before this returns."""

@@ -31,7 +31,7 @@ from effsearch.results.plots.agreement import draw_agreement
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
-from effsearch.results.screened import from_screen_entry
+from effsearch.results.screened import read_screening
 from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.screening.screen_prior import joined
 from effsearch.search.validating.correlation import Correlation
@@ -212,11 +212,7 @@ def _scored(options: ValidateOptions, stored: StoredSettings, fidelity: Fidelity
     if options.of == "trainings":
         return scored_networks(_history(options.run), fidelity)
     space = read_run_space(options.run, stored.settings)
-    scores = dict(
-        from_screen_entry(entry, space)
-        for entry in read_entries(options.run / LEDGER_FILE)
-        if entry.kind == "screen"
-    )
+    scores = read_screening(read_entries(options.run / LEDGER_FILE), space).on_one_level()
     if not scores:
         raise UsageError(f"{options.run} has no screening; validate its trainings instead")
     settings = stored.settings

@@ -7,6 +7,7 @@ about the network. (NAS-Bench-Macro, 120 networks between 40 and 50 M, 300 core-
 worker keeps the supernet it last used.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -64,17 +65,19 @@ class SupernetWorker:
             supernet = None
             if task.weights:
                 supernet = _supernet(self.space, task.plan, task.weights, images.num_classes, compute.device)
-            return tuple(self._score(point, task.plan, supernet, images, compute) for point in task.points)
+            return tuple(self._score(point, task, supernet, images, compute) for point in task.points)
 
     def _score(
         self,
         point: tuple[int, ...],
-        plan: SupernetPlan,
+        task: ScoreBatch,
         supernet: Supernet | None,
         images: ImageData,
         compute: Compute,
     ) -> ScreenScore | None:
-        clock = clock_of(compute)
+        clock, plan, settings = clock_of(compute), task.plan, self.settings
+        if task.is_second:
+            settings = dataclasses.replace(settings, num_val_images=settings.num_second_val_images)
         started = clock()
         spec = path_spec(self.space, point, plan, num_classes=images.num_classes)
         try:
@@ -93,7 +96,7 @@ class SupernetWorker:
                     spec,
                     images,
                     resolution=plan.fidelity.resolution,
-                    settings=self.settings,
+                    settings=settings,
                     compute=compute,
                 )
         except TrainingFailed:
@@ -103,6 +106,7 @@ class SupernetWorker:
             val_loss=None if score is None else score.capped_loss,
             val_accuracy=None if score is None else score.accuracy,
             core_seconds=clock() - started,
+            is_second=task.is_second,
         )
 
 

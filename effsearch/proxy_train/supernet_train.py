@@ -28,6 +28,7 @@ from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.steps import look_at
 from effsearch.proxy_train.supernet import Supernet
+from effsearch.proxy_train.train import REFERENCE_BATCH
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import TrainingFailed, derive_seed
 from effsearch.space.proxy import proxy_spec
@@ -36,7 +37,6 @@ from effsearch.space.sharing import shared_shapes
 from effsearch.space.spec import ModelSpec
 from effsearch.space.supernet_work import RoundResult, SupernetPlan, TrainRound
 
-REFERENCE_BATCH = 128  # the batch size that learning rates are quoted for
 REFERENCE_RESOLUTION = 32  # of a proxy spec before its fidelity; no weight hangs on it
 MOMENTUM_PREFIX = "momentum/"
 HASH_KEY = "sha256"
@@ -56,6 +56,7 @@ class SupernetSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     num_calibration_images: int = 1_000  # training images that the norms' statistics are computed anew on
     num_val_images: int = 1_000  # validation images that a score is the cross-entropy of
+    num_second_val_images: int = 5_000  # of a second score, which has to tell apart what the first could not
 
 
 def train_round(
@@ -96,7 +97,7 @@ def train_round(
         steps=steps,
         num_steps=plan.num_steps,
         num_images=plan.fidelity.num_images,
-        settings=settings,
+        settings=dataclasses.replace(settings, learning_rate=plan.rate_share * settings.learning_rate),
         generator=generator,
         compute=compute,
     )

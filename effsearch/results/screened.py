@@ -1,14 +1,18 @@
 """How does a score that cost no training become a line of the ledger, and a line a score again?"""
 
 import dataclasses
+from collections.abc import Iterable
 from datetime import datetime
 
 from effsearch.results.evaluations import settings_hash
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
+from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore, SupernetPlan
+
+SECOND = "second"  # a feature that only second scores have
 
 
 def to_screen_entry(
@@ -27,10 +31,10 @@ def to_screen_entry(
     cost = count_cost(spec)
     return LedgerEntry(
         kind="screen",
-        name="screened",
+        name="screened again" if score.is_second else "screened",
         network_hash=network_hash(spec),
         data_fingerprint=data_fingerprint,
-        settings_hash=settings_hash(dataclasses.asdict(plan)),
+        settings_hash=settings_hash(dataclasses.asdict(plan) | ({SECOND: True} if score.is_second else {})),
         fidelity=dataclasses.asdict(plan.fidelity),
         seed=plan.seed,
         replicate=0,
@@ -45,7 +49,7 @@ def to_screen_entry(
         coefficients={},
         spec={},
         time=now.isoformat(),
-        features={"naswot": score.naswot},
+        features={"naswot": score.naswot} | ({SECOND: 1} if score.is_second else {}),
     )
 
 
@@ -56,5 +60,16 @@ def from_screen_entry(entry: LedgerEntry, space: SearchSpace) -> tuple[Point, Sc
         val_loss=entry.val_loss,
         val_accuracy=entry.val_accuracy,
         core_seconds=entry.train_seconds,
+        is_second=bool(entry.features.get(SECOND)),
     )
     return space.point_of(entry.point), score
+
+
+def read_screening(entries: Iterable[LedgerEntry], space: SearchSpace) -> ScreenScores:
+    """Give the scores of the screening that a ledger holds."""
+    scores = ScreenScores()
+    for entry in entries:
+        if entry.kind == "screen":
+            point, score = from_screen_entry(entry, space)
+            scores.add(point, score)
+    return scores

@@ -12,7 +12,7 @@ from pathlib import Path
 from effsearch.results.json_files import read_json
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.run_files import ENVIRONMENT_FILE
-from effsearch.results.supernet_files import SupernetFiles
+from effsearch.results.supernet_files import second_of, supernet_of
 from effsearch.space.errors import RunError
 
 
@@ -33,7 +33,8 @@ def seconds_spent(run: Path, entries: Iterable[LedgerEntry]) -> float:
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} does not say when the run was started ({error})") from error
     events = [datetime.fromisoformat(entry.time).timestamp() for entry in entries]
-    events += SupernetFiles(run / "supernet").round_times()
+    for files in (supernet_of(run), second_of(run)):
+        events += files.round_times()
     return sum(
         max((event - begin for event in events if begin <= event < end), default=0.0)
         for begin, end in pairwise([*times, float("inf")])

@@ -18,9 +18,15 @@ from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 @dataclass(frozen=True, slots=True)
 class SupernetFiles:
-    """The folder of one supernet."""
+    """The folder of one supernet.
+
+    Args:
+        folder: Of the weights.
+        scored_name: Of the file beside the folder that says how the scoring came to its end.
+    """
 
     folder: Path
+    scored_name: str = "screened.json"
 
     def path(self, round_index: int, replica: int) -> Path:
         """Give the file of one replica after one round."""
@@ -80,7 +86,7 @@ class SupernetFiles:
 
     @property
     def _scored_mark(self) -> Path:
-        return self.folder.with_name("screened.json")  # beside the folder, which only a supernet makes
+        return self.folder.with_name(self.scored_name)  # beside the folder, which only a supernet makes
 
     def forget(self, round_index: int, plan: SupernetPlan) -> None:
         """Delete the files of a round that a later one has replaced."""
@@ -92,3 +98,13 @@ class SupernetFiles:
         path = self.folder / "rounds.jsonl"
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def supernet_of(run: Path) -> SupernetFiles:
+    """Give the supernet that all networks of a run's screening are scored with."""
+    return SupernetFiles(run / "supernet")
+
+
+def second_of(run: Path) -> SupernetFiles:
+    """Give the supernet that was trained on for the best of them, and the mark of their second scores."""
+    return SupernetFiles(run / "supernet-focus", scored_name="screened-again.json")

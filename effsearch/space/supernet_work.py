@@ -26,6 +26,7 @@ class SupernetPlan:
     num_replicas: int
     sharing: Sharing
     seed: int
+    rate_share: float = 1.0  # of the learning rate that a fresh supernet is trained at
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_rounds", "num_replicas"):
@@ -33,6 +34,8 @@ class SupernetPlan:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.num_rounds > self.num_steps:
             raise UsageError(f"{self.num_rounds} rounds need as many steps, got {self.num_steps}")
+        if not 0 < self.rate_share <= 1:
+            raise UsageError(f"rate_share must be above 0 and at most 1, got {self.rate_share}")
 
     def steps_of(self, round_index: int) -> range:
         """Give the steps of one round, counted over all rounds."""
@@ -48,7 +51,7 @@ class TrainRound:
     round_index: int
     replica: int
     paths: tuple[Point, ...]  # one is drawn for each step
-    inputs: tuple[Path, ...]  # weights of the round before, one file a replica; none in the first round
+    inputs: tuple[Path, ...]  # weights to start from, one file a replica; none: fresh ones
     output: Path
 
     @property
@@ -73,6 +76,7 @@ class ScoreBatch:
     plan: SupernetPlan
     points: tuple[Point, ...]
     weights: tuple[Path, ...]  # of the last round; none: zero-cost scores only
+    is_second: bool = False  # whether they were scored before; then more images are looked at
 
     @property
     def name(self) -> str:
@@ -90,6 +94,7 @@ class ScreenScore:
     )  # cross-entropy with the supernet's weights, nats, each image's capped; None without one
     val_accuracy: float | None  # top-1, in [0, 1]
     core_seconds: float
+    is_second: bool = False  # whether it is a second one: the best get these, on more images
 
     @property
     def value(self) -> float:

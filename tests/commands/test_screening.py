@@ -8,7 +8,7 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import numpy as np
 import optuna
 import pytest
 import torch
-from PIL import Image
 
 from effsearch import cli
 from effsearch.commands import pools, proxy
@@ -37,19 +36,19 @@ from effsearch.results.certificate import read_certificate
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, read_settings
-from effsearch.results.screened import from_screen_entry
+from effsearch.results.screened import SECOND, from_screen_entry
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.fidelity import LADDER, make_fidelity
 from effsearch.search.placement.executor import SerialExecutor
-from effsearch.search.placement.pool import Ended
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
-from effsearch.search.screening.screen_prior import joined
+from effsearch.search.screening.screen_prior import ScreenPrior, joined
 from effsearch.space.budget import Budget, parse_budgets
 from effsearch.space.canonical import network_hash, space_hash
-from effsearch.space.cost import count_cost
+from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity, TrainingFailed
+from effsearch.space.outcome import Fidelity
+from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.screening import UPPER_SHARE, all_points, screen
 from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import load_shipped_space
@@ -57,7 +56,8 @@ from effsearch.space.small_images import count_removable_strides
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.supernet_work import ScoreBatch, ScreenScore, TrainRound
 
-from ..conftest import Done, refuses
+from ..conftest import Done, refuses, write_colours
+from .conftest import SerialPool
 
 SPACE_TEXT = """\
 schema_version: 1
@@ -83,36 +83,6 @@ QUICK = (
 )
 
 
-class SerialPool:
-    """Does the tasks of a `ProcessPool` in this process, each when it is waited for."""
-
-    num_slots = 1
-    before_each: Callable[[Any], None] = staticmethod(lambda task: None)
-
-    def __init__(self, work: Callable[[Any], Any], placement: Placement, **more: object) -> None:
-        self._work = work
-        self._tasks: list[Any] = []
-
-    @property
-    def num_running(self) -> int:
-        return len(self._tasks)
-
-    def submit(self, task: Any) -> None:
-        assert not self._tasks, "one slot"
-        self._tasks.append(task)
-
-    def wait(self) -> Ended[Any, Any]:
-        task = self._tasks.pop()
-        type(self).before_each(task)
-        try:
-            return Ended(task, self._work(task), "", 0.0)
-        except TrainingFailed as error:
-            return Ended(task, None, str(error), 0.0, "training")
-
-    def close(self) -> None:
-        """Nothing to stop."""
-
-
 @pytest.fixture(scope="module", autouse=True)
 def no_start_up() -> Iterator[None]:
     """Workers that are this process have nothing to load."""
@@ -125,13 +95,7 @@ def no_start_up() -> Iterator[None]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The current folder: images of three colours, a space file, one thread, and workers that are this process."""
     folder = tmp_path_factory.mktemp("workplace")
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(("red", "green", "blue")):
-        (folder / "colours" / name).mkdir(parents=True)
-        for index in range(60):
-            pixels = rng.integers(0, 180, (16, 16, 3), dtype=np.uint8)
-            pixels[:, :, label] += 60
-            Image.fromarray(pixels).save(folder / "colours" / name / f"{index}.png")
+    write_colours(folder / "colours", side=16)
     (folder / "tiny.yaml").write_text(SPACE_TEXT)
     num_threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
@@ -177,6 +141,10 @@ def entries_of(run: str, *kinds: str) -> list[LedgerEntry]:
     return [entry for entry in read_entries(Path(run, LEDGER_FILE)) if entry.kind in kinds]
 
 
+def cost_at(point: Point) -> Cost:
+    return count_cost(SPACE.spec_at(point, resolution=16, num_classes=NUM_CLASSES))
+
+
 def points_inside() -> set[Point]:
     """The points in the upper fifth of a budget: all that a screening may choose from."""
     points = all_points(SPACE)
@@ -190,8 +158,13 @@ def points_inside() -> set[Point]:
 # A whole search.
 
 
-def test_the_screening_stands_in_the_ledger_once_for_each_network(screened: Any) -> None:
-    entries = entries_of("screened", "screen")
+def test_the_screening_stands_in_the_ledger_once_for_each_network_and_again_for_the_best(
+    screened: Any,
+) -> None:
+    both = entries_of("screened", "screen")
+    entries = [entry for entry in both if SECOND not in entry.features]
+    again = [entry.network_hash for entry in both if SECOND in entry.features]
+    assert len(set(again)) == len(again) == min(len(entries), screen_plan.NUM_AGAIN)
     assert {SPACE.point_of(entry.point) for entry in entries} == points_inside()
     assert len({entry.network_hash for entry in entries}) == len(entries)
     for entry in entries:
@@ -456,8 +429,9 @@ def test_auto_takes_a_supernet_only_where_the_time_makes_one_worth_it(images: Im
 def test_steps_fill_the_time_of_the_supernet_and_rounds_share_them(images: ImageData) -> None:
     found = plan(images, "supernet", screen_minutes=2.0, minutes=10.0)
     assert found is not None
-    assert found.supernet.num_steps == int(120 / (screen_plan.CAUTION * SECONDS_PER_STEP))
-    assert found.supernet.num_rounds == round(120 / 0.1)
+    seconds = (1 - screen_plan.AGAIN_SHARE) * 120
+    assert found.supernet.num_steps == int(seconds / (screen_plan.CAUTION * SECONDS_PER_STEP))
+    assert found.supernet.num_rounds == round(seconds / 0.1)
     assert (found.supernet.num_replicas, found.supernet.seed) == (2, 5)
     assert found.minutes == pytest.approx(10 * screen_plan.SCORING_SHARE)
 
@@ -482,9 +456,18 @@ def test_a_stored_plan_is_kept_whatever_is_asked_now(images: ImageData) -> None:
 # Stopped and resumed.
 
 
-def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> dict[Point, ScreenScore]:
-    found = plan(images, "supernet", screen_minutes=0.005)
+NUM_AGAIN = 4
+
+
+def run(
+    name: str, images: ImageData, *, seconds_left: float | None = None, wants_front: bool = False
+) -> ScreenScores:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screen_plan, "LEAST_FOCUS_CORE_SECONDS", 0.0)
+        patch.setattr(screen_plan, "NUM_AGAIN", NUM_AGAIN)
+        found = plan(images, "supernet", screen_minutes=0.005)
     assert found is not None
+    assert found.focus is not None
     problem = make_problem()
     with create_or_resume(
         Path(name), command="baseline", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
@@ -498,7 +481,7 @@ def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> d
                 images,
                 recorder,
                 anchors=[],
-                wants_front=False,
+                wants_front=wants_front,
                 seconds_left=seconds_left,
                 placement=Placement(num_workers=2),
                 watcher=Watcher(),
@@ -507,7 +490,7 @@ def run(name: str, images: ImageData, *, seconds_left: float | None = None) -> d
             recorder.close()
 
 
-def what_counts(scores: dict[Point, ScreenScore]) -> dict[Point, ScreenScore]:
+def what_counts(scores: Mapping[Point, ScreenScore]) -> dict[Point, ScreenScore]:
     return {point: dataclasses.replace(score, core_seconds=0.0) for point, score in scores.items()}
 
 
@@ -526,17 +509,77 @@ def test_a_stopped_screening_goes_on_where_it_stopped_and_scores_the_same(images
         patch.setattr(SerialPool, "before_each", staticmethod(stop_at(-1)))
         whole = run("whole", images)
         needed = tasks.copy()
-        assert len(needed) > 7  # three rounds of two replicas, and the scoring
+        focused = [place for place, name in enumerate(needed) if name == "supernet round 2, replica 1"][1]
         tasks.clear()
-        for num_tasks in (3, 7):  # inside the second round, after the first networks were scored
+        # Inside the second round; after the first networks were scored; inside the second round for the best; and
+        # when all of them are trained for, before they are scored.
+        for num_tasks in (3, 7, focused + 1, len(needed) - 1):
             patch.setattr(SerialPool, "before_each", staticmethod(stop_at(num_tasks)))
             with pytest.raises(KeyboardInterrupt):
                 run("stopped", images)
         patch.setattr(SerialPool, "before_each", staticmethod(stop_at(-1)))
         resumed = run("stopped", images)
     assert tasks == needed
-    assert what_counts(resumed) == what_counts(whole)
-    assert set(whole) == points_inside()
+    assert what_counts(resumed.first) == what_counts(whole.first)
+    assert what_counts(resumed.second) == what_counts(whole.second)
+    assert set(whole.first) == points_inside()
+    assert len(whole.second) == NUM_AGAIN
+
+
+def test_the_best_of_each_budget_are_looked_at_again(images: ImageData) -> None:
+    scores = run("focused", images)
+    prior = ScreenPrior(SPACE, scores.first)
+    expected = {point: float(prior.expected(np.array([point]))[0]) for point in scores.first}
+    for budget in BUDGETS:
+        inside = [point for point in scores.first if budget.allows(cost_at(point))]
+        best = sorted(inside, key=lambda point: -expected[point])[: NUM_AGAIN // len(BUDGETS)]
+        assert set(best) <= set(scores.second)
+    before = sum(scores.first[point].val_loss or 0.0 for point in scores.second)
+    after = sum(score.val_loss or 0.0 for score in scores.second.values())
+    assert after < before  # more steps, all for them
+
+
+def test_where_a_front_is_wanted_cheap_networks_are_looked_at_again_too(images: ImageData) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screening, "FRONT_PARTS", 2)
+        scores = run("focused-front", images, wants_front=True)
+    by_cost = sorted(scores.first, key=lambda point: cost_at(point).multiply_adds)
+    half = (len(by_cost) + 1) // 2
+    cheap, dear = by_cost[:half], by_cost[half:]
+    limit = max(cost_at(point).multiply_adds for point in cheap)  # some of the dear half may cost no more
+    assert sum(cost_at(point).multiply_adds <= limit for point in scores.second) >= NUM_AGAIN // 2
+    assert sum(point in dear for point in scores.second) >= 1
+
+
+def test_second_scores_and_a_focus_take_their_shares_of_the_supernets_time(images: ImageData) -> None:
+    least = screen_plan.LEAST_FOCUS_CORE_SECONDS / 2  # on two workers
+    per_second = 1 / (screen_plan.CAUTION * SECONDS_PER_STEP)
+    young = plan(images, "supernet", screen_minutes=0.9 * least / 60, minutes=least)
+    assert young is not None
+    assert young.focus is None
+    assert young.num_again == screen_plan.NUM_AGAIN
+    assert young.again_minutes == pytest.approx(screen_plan.AGAIN_SHARE * 0.9 * least / 60)
+    old = plan(images, "supernet", screen_minutes=least / 60, minutes=least)
+    assert old is not None
+    assert old.focus is not None
+    assert old.again_minutes is not None
+    assert old.focus.num_steps == pytest.approx(screen_plan.FOCUS_SHARE * least * per_second, abs=1)
+    seconds = (old.supernet.num_steps + old.focus.num_steps) / per_second + 60 * old.again_minutes
+    assert seconds == pytest.approx(least, rel=1e-3)
+    assert old.focus.seed != old.supernet.seed
+    assert old.focus.rate_share == screen_plan.FOCUS_RATE_SHARE
+    assert f"then {old.focus.num_steps:,} steps for the best" in describe_screen(old)
+
+
+def test_a_run_from_before_there_were_second_scores_goes_on_without_them(images: ImageData) -> None:
+    first = plan(images, "supernet", screen_minutes=0.1)
+    assert first is not None
+    stored = json.loads(json.dumps(dataclasses.asdict(first)))
+    for name in ("focus", "num_again", "again_minutes"):
+        del stored[name]
+    del stored["supernet"]["rate_share"]
+    kept = dataclasses.replace(first, num_again=0, again_minutes=None)
+    assert plan(images, "auto", minutes=90, stored=stored) == kept
 
 
 def test_a_screening_is_not_gone_on_with_when_the_time_is_spent(images: ImageData) -> None:
@@ -545,7 +588,7 @@ def test_a_screening_is_not_gone_on_with_when_the_time_is_spent(images: ImageDat
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SerialPool, "before_each", staticmethod(is_too_late))
-        assert run("late", images, seconds_left=0.0) == {}
+        assert run("late", images, seconds_left=0.0) == ScreenScores()
 
 
 def test_the_same_min_map_keeps_the_strides_of_a_run_whose_images_are_halved(images: ImageData) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from effsearch.results.ledger import Ledger, read_entries
 from effsearch.results.ledger_entry import LedgerEntry, to_line
-from effsearch.results.screened import from_screen_entry, to_screen_entry
+from effsearch.results.screened import from_screen_entry, read_screening, to_screen_entry
 from effsearch.results.trials import trials_frame
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -27,6 +27,7 @@ PLAN = SupernetPlan(
     seed=3,
 )
 SCORE = ScreenScore(naswot=1234.5, val_loss=0.1 + 0.2, val_accuracy=0.625, core_seconds=0.75)
+AGAIN = dataclasses.replace(SCORE, is_second=True)
 ZERO_COST = ScreenScore(naswot=-7.25, val_loss=None, val_accuracy=None, core_seconds=0.125)
 
 
@@ -43,7 +44,7 @@ def make_entry(point: Any = POINT, score: ScreenScore = SCORE, plan: SupernetPla
     )
 
 
-@pytest.mark.parametrize("score", [SCORE, ZERO_COST], ids=["supernet", "zero-cost"])
+@pytest.mark.parametrize("score", [SCORE, AGAIN, ZERO_COST], ids=["supernet", "again", "zero-cost"])
 def test_a_screening_round_trips_through_the_ledger(tmp_path: Path, score: ScreenScore) -> None:
     path = tmp_path / "ledger.jsonl"
     with Ledger.open(path) as ledger:
@@ -51,6 +52,14 @@ def test_a_screening_round_trips_through_the_ledger(tmp_path: Path, score: Scree
     (entry,) = read_entries(path)
     assert entry == make_entry(score=score)
     assert from_screen_entry(entry, SPACE) == (POINT, score)
+
+
+def test_first_and_second_scores_are_told_apart() -> None:
+    entries = [make_entry(), make_entry(score=AGAIN), dataclasses.replace(make_entry(), kind="trial")]
+    scores = read_screening(entries, SPACE)
+    assert (scores.first, scores.second) == ({POINT: SCORE}, {POINT: AGAIN})
+    assert [entry.name for entry in entries[:2]] == ["screened", "screened again"]
+    assert entries[0].key != entries[1].key  # by one supernet, both may stand in one ledger
 
 
 def test_an_entry_says_which_network_and_what_it_costs() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from effsearch.results.json_files import read_json
-from effsearch.results.supernet_files import SupernetFiles
+from effsearch.results.supernet_files import SupernetFiles, second_of, supernet_of
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
@@ -93,6 +93,16 @@ def test_a_scoring_is_marked_as_ended_once(tmp_path: Path) -> None:
     files.mark_scored(num_networks=7, num_failed=1)
     assert files.is_scored
     assert read_json(tmp_path / "screened.json") == {"networks": 7, "failed": 1}
+
+
+def test_both_supernets_of_a_run_have_places_and_marks_of_their_own(tmp_path: Path) -> None:
+    first, second = supernet_of(tmp_path), second_of(tmp_path)
+    assert first.path(0, 0) != second.path(0, 0)
+    first.mark_scored(num_networks=7, num_failed=0)
+    assert first.is_scored
+    assert not second.is_scored
+    second.mark_scored(num_networks=3, num_failed=0)
+    assert read_json(tmp_path / "screened.json")["networks"] == 7
 
 
 def test_a_torn_line_of_costs_is_passed_over(tmp_path: Path) -> None:

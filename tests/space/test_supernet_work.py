@@ -35,6 +35,8 @@ def test_rounds_share_the_steps_out_in_order_and_evenly(num_steps: int, num_roun
         ({"num_rounds": 0}, "num_rounds must be at least 1, got 0"),
         ({"num_replicas": -1}, "num_replicas must be at least 1, got -1"),
         ({"num_rounds": 11}, "11 rounds need as many steps, got 10"),
+        ({"rate_share": 0.0}, "rate_share must be above 0 and at most 1, got 0.0"),
+        ({"rate_share": 1.5}, "rate_share must be above 0 and at most 1, got 1.5"),
     ],
 )
 def test_plans_that_do_not_hold_are_refused(changes: dict[str, Any], message: str) -> None:

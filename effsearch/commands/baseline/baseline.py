@@ -38,9 +38,9 @@ from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.space.budget import short_count
 from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import Evaluation
+from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import shipped_space_names
-from effsearch.space.supernet_work import ScreenScore
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "storage"}) | PLACEMENT_SETTINGS
 
@@ -100,9 +100,9 @@ def _search(
     ):
         history = recorder.history()
         left = minutes_left(recorder, settings.minutes, watcher)
-        screened: dict[Point, ScreenScore] = {}
+        scores = ScreenScores()
         if plan.screen is not None:
-            screened = run_screen(
+            scores = run_screen(
                 run,
                 plan.screen,
                 problem,
@@ -114,7 +114,7 @@ def _search(
                 placement=plan.placement,
                 watcher=watcher,
             )
-            studies.add_screened(screened)
+            studies.add_screened(scores.first)
         for evaluation in history:
             studies.add(evaluation)
 
@@ -126,7 +126,11 @@ def _search(
             left -= (time.monotonic() - started) / 60
             settings = dataclasses.replace(settings, minutes=max(left, NO_MINUTES))
         proposer = make_proposer(
-            problem, settings, screened=screened, earlier=plan.earlier, seed=settings.seed + len(history)
+            problem,
+            settings,
+            screened=scores.on_one_level(),
+            earlier=plan.earlier,
+            seed=settings.seed + len(history),
         )
         share = relative_cost(problem.rungs[0]) / relative_cost(plan.choice.fidelity)
         with pools.open_executor(

@@ -4,6 +4,7 @@ A share of the time goes into a supernet of the space and into scoring networks 
 there is too little time for one, NASWOT alone is measured.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.search.problem import SamplerName
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity
+from effsearch.space.outcome import Fidelity, derive_seed
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 from effsearch.space.supernet_work import SupernetPlan
@@ -23,6 +24,11 @@ from effsearch.space.supernet_work import SupernetPlan
 ScreenMode = Literal["auto", "supernet", "zero-cost", "off"]
 
 SUPERNET_SHARE = 0.7  # of the asked time
+AGAIN_SHARE = 0.06  # of the supernet's time: for second scores of the best networks
+NUM_AGAIN = 64  # networks that are scored again
+LEAST_FOCUS_CORE_SECONDS = 3_600.0  # of a supernet that is trained on for them; see `search.screening.focus`
+FOCUS_SHARE = 0.25  # of its time, for that
+FOCUS_RATE_SHARE = 0.5  # of the learning rate of a fresh supernet
 SCORING_SHARE = 0.12  # of the asked time
 LEAST_CORE_SECONDS = 240.0  # for a supernet; a younger one ranks no better than counting blocks
 ROUND_SECONDS = 45.0
@@ -44,6 +50,11 @@ class ScreenPlan:
     has_supernet: bool
     num_networks: int
     minutes: float | None  # for the scoring; None: all the networks
+    num_again: int = 0  # of the best, that are scored a second time
+    again_minutes: float | None = None  # for that scoring; None: all of them
+    focus: SupernetPlan | None = (
+        None  # how the supernet is trained on for these alone before; None: not at all
+    )
 
 
 def plan_screen(
@@ -102,38 +113,61 @@ def plan_screen(
     core_seconds = (screen_minutes or 0.0) * 60 * num_workers
     is_asked = mode == "supernet" or (mode == "auto" and is_timed)
     has_supernet = is_asked or (mode == "auto" and core_seconds >= LEAST_CORE_SECONDS)
-    fidelity = _fidelity(images, examples[0], has_fixed_strides=has_fixed_strides)
-    num_steps = num_rounds = 1
+    supernet = SupernetPlan(
+        fidelity=_fidelity(images, examples[0], has_fixed_strides=has_fixed_strides),
+        num_steps=1,
+        num_rounds=1,
+        num_replicas=num_workers if has_supernet else 1,
+        sharing="sliced",
+        seed=seed,
+    )
+    focus = again_minutes = None
     if has_supernet:
-        settings = SupernetSettings()
-        seconds = CAUTION * step_seconds(
-            examples, fidelity, images, batch_size=settings.batch_size, device=device
+        step = CAUTION * step_seconds(
+            examples, supernet.fidelity, images, batch_size=SupernetSettings().batch_size, device=device
         )
-        net_seconds = max(0.0, (screen_minutes or 0.0) * 60 - START_SECONDS)
-        num_steps = max(1, int(net_seconds / seconds))
-        num_rounds = min(num_steps, max(LEAST_ROUNDS, round(net_seconds / ROUND_SECONDS)))
+        seconds = max(0.0, (screen_minutes or 0.0) * 60 - START_SECONDS)
+        again_minutes = AGAIN_SHARE * seconds / 60
+        share = 1 - AGAIN_SHARE
+        if core_seconds >= LEAST_FOCUS_CORE_SECONDS:
+            trained_on = dataclasses.replace(
+                supernet, seed=derive_seed(seed, "focus", 0), rate_share=FOCUS_RATE_SHARE
+            )
+            focus = _filling(trained_on, FOCUS_SHARE * seconds, seconds_per_step=step)
+            share -= FOCUS_SHARE
+        supernet = _filling(supernet, share * seconds, seconds_per_step=step)
     return ScreenPlan(
-        supernet=SupernetPlan(
-            fidelity=fidelity,
-            num_steps=num_steps,
-            num_rounds=num_rounds,
-            num_replicas=num_workers if has_supernet else 1,
-            sharing="sliced",
-            seed=seed,
-        ),
+        supernet=supernet,
         has_supernet=has_supernet,
         num_networks=MAX_NETWORKS
         if minutes is not None
         else min(NETWORKS_WITHOUT_TIME, NETWORKS_A_TRIAL * (num_trials or 1)),
         minutes=None if minutes is None else SCORING_SHARE * minutes,
+        num_again=NUM_AGAIN if has_supernet else 0,
+        again_minutes=None if minutes is None else again_minutes,
+        focus=focus,
     )
 
 
 def stored_plan(stored: Mapping[str, Any]) -> ScreenPlan:
     """Give the plan that a run's settings hold."""
-    supernet = dict(stored["supernet"])
-    supernet["fidelity"] = Fidelity(**supernet["fidelity"])
-    return ScreenPlan(**{**stored, "supernet": SupernetPlan(**supernet)})
+    focus = stored.get("focus")  # runs from before there was any have none
+    plans = {
+        "supernet": _stored_supernet(stored["supernet"]),
+        "focus": None if focus is None else _stored_supernet(focus),
+    }
+    return ScreenPlan(**{**stored, **plans})
+
+
+def _stored_supernet(stored: Mapping[str, Any]) -> SupernetPlan:
+    return SupernetPlan(**{**stored, "fidelity": Fidelity(**stored["fidelity"])})
+
+
+def _filling(plan: SupernetPlan, seconds: float, *, seconds_per_step: float) -> SupernetPlan:
+    """Give a plan as many steps as fit into a time, and rounds of `ROUND_SECONDS`."""
+    num_steps = max(1, int(seconds / seconds_per_step))
+    num_rounds = min(num_steps, max(LEAST_ROUNDS, round(seconds / ROUND_SECONDS)))
+    return dataclasses.replace(plan, num_steps=num_steps, num_rounds=num_rounds)
 
 
 def minutes_left(
@@ -161,6 +195,8 @@ def describe_screen(plan: ScreenPlan | None) -> str:
     )
     if plan.minutes is not None:
         text += f", then {minutes_text(plan.minutes * 60)} of scoring"
+    if plan.focus is not None:
+        text += f", then {plan.focus.num_steps:,} steps for the best {plan.num_again} alone"
     return text
 
 

@@ -47,6 +47,7 @@ def train_supernet(
     *,
     pool: ScreenPool,
     files: RoundFiles,
+    start: tuple[Path, ...] = (),
     notify: Callable[[int, RoundResult], None] = lambda round_index, result: None,
 ) -> tuple[Path, ...]:
     """Train what is left of a plan's rounds, and give the files of the last.
@@ -56,6 +57,7 @@ def train_supernet(
         paths: Points inside the budget to draw paths from.
         pool: Where the replicas train.
         files: Where their weights go; whole rounds found there are not trained again.
+        start: Weights that the first round starts from; none: fresh ones.
         notify: Is told the round and what one replica came to.
 
     Raises:
@@ -65,7 +67,7 @@ def train_supernet(
     for round_index in range(first - 1):  # a process that was killed may have left what it had replaced
         files.forget(round_index, plan)
     for round_index in range(first, plan.num_rounds):
-        inputs = files.of_round(round_index - 1, plan)
+        inputs = files.of_round(round_index - 1, plan) if round_index else start
         tasks: list[ScreenTask] = [
             TrainRound(
                 plan=plan,
@@ -93,6 +95,7 @@ def score_networks(
     points: Iterable[Point],
     weights: tuple[Path, ...],
     *,
+    is_second: bool = False,
     pool: ScreenPool,
     take: Callable[[Point, ScreenScore | None], None],
     is_time_up: Callable[[], bool] = lambda: False,
@@ -103,6 +106,7 @@ def score_networks(
         plan: Of the supernet that the weights are of.
         points: What to score, in this order.
         weights: Files of the last round; none gives zero-cost scores alone.
+        is_second: Whether the points were scored before.
         pool: Where.
         take: Is handed each point with its score, None where it could not be scored.
         is_time_up: Asked before each task; what runs is still taken.
@@ -113,7 +117,7 @@ def score_networks(
         while some := tuple(islice(waiting, NETWORKS_AT_ONCE)):
             if is_time_up():
                 return
-            yield ScoreBatch(plan=plan, points=some, weights=weights)
+            yield ScoreBatch(plan=plan, points=some, weights=weights, is_second=is_second)
 
     def take_scores(task: ScreenTask, answer: ScreenAnswer) -> None:
         assert isinstance(task, ScoreBatch)

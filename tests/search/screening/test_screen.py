@@ -143,6 +143,22 @@ def test_a_round_starts_from_all_replicas_of_the_round_before() -> None:
     assert inputs[1, 0] == inputs[1, 1] == ("round000-replica0", "round000-replica1")
 
 
+def test_the_first_round_starts_from_given_weights() -> None:
+    start = (Path("other-replica0"),)
+    files = FakeFiles({"other-replica0"})
+    inputs: list[tuple[Path, ...]] = []
+    work = trains(files)
+
+    def watched(task: ScreenTask) -> ScreenAnswer:
+        assert isinstance(task, TrainRound)
+        inputs.append(task.inputs)
+        return work(task)
+
+    train_supernet(PLAN, PATHS, pool=FakePool(watched), files=files, start=start)
+    assert inputs[:2] == [start, start]
+    assert start not in inputs[2:]
+
+
 def test_training_goes_on_after_the_last_whole_round_and_keeps_half_of_the_next() -> None:
     files = FakeFiles({"round000-replica0", "round000-replica1", "round001-replica1"})
     pool = FakePool(trains(files))

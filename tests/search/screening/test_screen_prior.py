@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -122,6 +124,20 @@ def test_many_scores_are_smoothed_and_tell_of_points_that_were_not_screened(
     raw = np.corrcoef([-score.value for score in seen.values()], [truth[point] for point in seen])[0, 1]
     assert agreement(points[:150]) > raw
     assert agreement(points[150:]) > 0.85
+
+
+def test_a_second_score_is_believed_in_full(
+    macro: SearchSpace, many: tuple[dict[Point, float], NDArray[np.int64]]
+) -> None:
+    truth, points = many
+    again, once = tuple(points[7].tolist()), tuple(points[8].tolist())
+    scores = {tuple(point): scored(truth[tuple(point)]) for point in points[:60].tolist()}
+    scores[again] = dataclasses.replace(scored(1.0), is_second=True)
+    scores[once] = scored(1.0)
+    values = joined(scores)
+    believed = ScreenPrior(macro, scores).expected(points[7:9])
+    assert believed[0] == pytest.approx(values[again])
+    assert believed[1] < values[once]
 
 
 def test_an_outlier_is_believed_in_part(
