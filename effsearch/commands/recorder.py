@@ -20,9 +20,8 @@ from effsearch.space.supernet_work import ScreenScore, SupernetPlan
 
 SEARCH_KINDS = frozenset({"anchor", "trial", "rung", "confirm", "coefficient", "ablation", "final"})
 TIMED_KINDS = SEARCH_KINDS | {"screen"}  # what a search spends its time on
-SCREENED_AT_ONCE = (
-    64  # scores written together: a lost score costs half a second, a synced write some milliseconds
-)
+# First scores written together: a lost one costs half a second, a synced write some milliseconds.
+SCREENED_AT_ONCE = 64
 
 
 class Recorder:
@@ -75,7 +74,7 @@ class Recorder:
                 now=datetime.now(UTC),
             )
         )
-        if len(self._screened) >= SCREENED_AT_ONCE:
+        if score.is_second or len(self._screened) >= SCREENED_AT_ONCE:
             self.flush_screen()
 
     def flush_screen(self) -> None:

@@ -34,6 +34,7 @@ from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settin
 from effsearch.results.screened import read_screening
 from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.screening.screen_prior import joined
+from effsearch.search.screening.second_look import on_one_level
 from effsearch.search.validating.correlation import Correlation
 from effsearch.search.validating.sample import ScoredNetwork, best_first, scored_networks
 from effsearch.search.validating.validation import (
@@ -212,7 +213,7 @@ def _scored(options: ValidateOptions, stored: StoredSettings, fidelity: Fidelity
     if options.of == "trainings":
         return scored_networks(_history(options.run), fidelity)
     space = read_run_space(options.run, stored.settings)
-    scores = read_screening(read_entries(options.run / LEDGER_FILE), space).on_one_level()
+    scores = on_one_level(read_screening(read_entries(options.run / LEDGER_FILE), space))
     if not scores:
         raise UsageError(f"{options.run} has no screening; validate its trainings instead")
     settings = stored.settings

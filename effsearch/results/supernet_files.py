@@ -106,5 +106,5 @@ def supernet_of(run: Path) -> SupernetFiles:
 
 
 def second_of(run: Path) -> SupernetFiles:
-    """Give the supernet that was trained on for the best of them, and the mark of their second scores."""
+    """Give what a second look at the best leaves: weights that were trained on for them, and that it has ended."""
     return SupernetFiles(run / "supernet-focus", scored_name="screened-again.json")

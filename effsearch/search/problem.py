@@ -40,6 +40,11 @@ class SearchSettings:
     )
     reduction: int = 3  # one network of so many is promoted to the next rung
 
+    @property
+    def front_measure(self) -> str | None:
+        """The cost along which a front is sought, of `space.screening.Costs`; a latency is told by multiply-adds."""
+        return "multiply_adds" if self.second_objective == "latency" else self.second_objective
+
     def __post_init__(self) -> None:
         if self.num_trials is None and self.minutes is None:
             raise UsageError("a search needs an end: give --trials or --minutes")

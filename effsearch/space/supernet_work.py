@@ -81,7 +81,7 @@ class ScoreBatch:
     @property
     def name(self) -> str:
         """As users see it."""
-        return f"screening of {len(self.points)} networks"
+        return f"{'second look at' if self.is_second else 'screening of'} {len(self.points)} networks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

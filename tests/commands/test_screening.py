@@ -7,9 +7,11 @@ import contextlib
 import dataclasses
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ import pytest
 import torch
 
 from effsearch import cli
-from effsearch.commands import pools, proxy
+from effsearch.commands import pools, proxy, time_left
 from effsearch.commands.baseline import screen_plan, screening
 from effsearch.commands.baseline.report import chance_warnings, front_rows, make_report
-from effsearch.commands.baseline.screen_plan import describe_screen, minutes_left, plan_screen
+from effsearch.commands.baseline.screen_plan import describe_screen, minutes_after, plan_screen
 from effsearch.commands.baseline.screening import run_screen
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.inputs import read_space
@@ -30,23 +32,29 @@ from effsearch.commands.placement import Placement
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
 from effsearch.commands.run_studies import JOURNAL_FILE
+from effsearch.commands.time_left import Countdown
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.screen import SupernetWorker
+from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.results.certificate import read_certificate
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_dir import create_or_resume
-from effsearch.results.run_files import LEDGER_FILE, read_settings
-from effsearch.results.screened import SECOND, from_screen_entry
+from effsearch.results.run_files import LEDGER_FILE, SETTINGS_FILE, read_settings
+from effsearch.results.screened import SECOND, read_screening
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.fidelity import LADDER, make_fidelity
 from effsearch.search.placement.executor import SerialExecutor
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
+from effsearch.search.screening import second_look
+from effsearch.search.screening.screen import train_supernet
 from effsearch.search.screening.screen_prior import ScreenPrior, joined
+from effsearch.search.screening.second_look import on_one_level
 from effsearch.space.budget import Budget, parse_budgets
 from effsearch.space.canonical import network_hash, space_hash
 from effsearch.space.cost import Cost, count_cost
-from effsearch.space.errors import UsageError
+from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import Fidelity
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.screening import UPPER_SHARE, all_points, screen
@@ -54,7 +62,7 @@ from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import load_shipped_space
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.space_text import space_from_yaml
-from effsearch.space.supernet_work import ScoreBatch, ScreenScore, TrainRound
+from effsearch.space.supernet_work import ScoreBatch, ScreenScore, SupernetPlan, TrainRound
 
 from ..conftest import Done, refuses, write_colours
 from .conftest import SerialPool
@@ -103,6 +111,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("EFFSEARCH_CACHE", str(folder / "cache"))
         patch.setattr(screening, "open_pool", SerialPool)
+        few = SupernetSettings(num_val_images=9)  # of 18, so that second scores are other ones
+        patch.setattr(screening, "SupernetWorker", partial(SupernetWorker, settings=few))
         patch.setattr(screen_plan, "ROUND_SECONDS", 0.1)
         patch.setattr(pools, "PoolExecutor", lambda evaluate, start_pool, say: SerialExecutor(evaluate))
         for module in (screen_plan, proxy):
@@ -164,7 +174,7 @@ def test_the_screening_stands_in_the_ledger_once_for_each_network_and_again_for_
     both = entries_of("screened", "screen")
     entries = [entry for entry in both if SECOND not in entry.features]
     again = [entry.network_hash for entry in both if SECOND in entry.features]
-    assert len(set(again)) == len(again) == min(len(entries), screen_plan.NUM_AGAIN)
+    assert len(set(again)) == len(again) == min(len(entries), screen_plan.NUM_SECOND)
     assert {SPACE.point_of(entry.point) for entry in entries} == points_inside()
     assert len({entry.network_hash for entry in entries}) == len(entries)
     for entry in entries:
@@ -205,7 +215,11 @@ def test_optuna_sees_the_trials_and_the_screening_as_two_studies(screened: Any) 
     )
     first = {entry.network_hash: entry.val_accuracy for entry in entries_of("screened", "trial")}
     assert {trial.user_attrs["network"]: trial.value for trial in baseline} == first
-    losses = {entry.network_hash: entry.val_loss for entry in entries_of("screened", "screen")}
+    losses = {
+        entry.network_hash: entry.val_loss
+        for entry in entries_of("screened", "screen")
+        if SECOND not in entry.features
+    }
     found = {trial.user_attrs["network"]: -trial.value for trial in screen_study if trial.value is not None}
     assert found == losses
 
@@ -271,8 +285,10 @@ def test_longer_training_judges_the_screening(screened: Any) -> None:
     assert {row["network_hash"] for row in report["networks"]} == set(longer)
     assert {entry.fidelity["num_epochs"] for entry in longer.values()} == {4}  # twice the top rung's
     space = read_run_space(Path("screened"), read_settings(Path("screened")).settings)
-    scores = joined(dict(from_screen_entry(entry, space) for entry in entries_of("screened", "screen")))
-    best = max(scores.values())
+    measured = read_screening(entries_of("screened", "screen"), space)
+    assert any(measured.first[point].val_loss != score.val_loss for point, score in measured.second.items())
+    best = max(joined(on_one_level(measured)).values())
+    assert best != max(joined(measured.first).values())
     assert report["networks"][0]["proxy_score"] == pytest.approx(best), "its first choice is always in"
     told = effsearch(words)
     assert "validation accuracy, the screening's best first" in told.out
@@ -410,7 +426,7 @@ def plan(images: ImageData, mode: Any, **changes: Any) -> screen_plan.ScreenPlan
 
 def test_nothing_is_planned_where_nothing_is_asked(images: ImageData) -> None:
     assert plan(images, "off", minutes=60) is None
-    assert minutes_left(None, 60, screen_minutes=None) == 60
+    assert minutes_after(None, 60, screen_minutes=None) == 60
     assert describe_screen(None) == "screening: none"
 
 
@@ -429,7 +445,7 @@ def test_auto_takes_a_supernet_only_where_the_time_makes_one_worth_it(images: Im
 def test_steps_fill_the_time_of_the_supernet_and_rounds_share_them(images: ImageData) -> None:
     found = plan(images, "supernet", screen_minutes=2.0, minutes=10.0)
     assert found is not None
-    seconds = (1 - screen_plan.AGAIN_SHARE) * 120
+    seconds = (1 - screen_plan.SECOND_SHARE) * 120
     assert found.supernet.num_steps == int(seconds / (screen_plan.CAUTION * SECONDS_PER_STEP))
     assert found.supernet.num_rounds == round(seconds / 0.1)
     assert (found.supernet.num_replicas, found.supernet.seed) == (2, 5)
@@ -439,11 +455,11 @@ def test_steps_fill_the_time_of_the_supernet_and_rounds_share_them(images: Image
 def test_the_time_that_is_left_is_what_screening_does_not_take(images: ImageData) -> None:
     scoring, training = screen_plan.SCORING_SHARE * 60, screen_plan.SUPERNET_SHARE * 60
     supernet, zero_cost = plan(images, "supernet", minutes=60), plan(images, "zero-cost", minutes=60)
-    assert minutes_left(supernet, 60, screen_minutes=None) == pytest.approx(60 - scoring - training)
-    assert minutes_left(supernet, 60, screen_minutes=5) == pytest.approx(60 - scoring - 5)
-    assert minutes_left(supernet, 60, screen_minutes=59) == 0
-    assert minutes_left(zero_cost, 60, screen_minutes=None) == pytest.approx(60 - scoring)
-    assert minutes_left(supernet, None, screen_minutes=5) is None
+    assert minutes_after(supernet, 60, screen_minutes=None) == pytest.approx(60 - scoring - training)
+    assert minutes_after(supernet, 60, screen_minutes=5) == pytest.approx(60 - scoring - 5)
+    assert minutes_after(supernet, 60, screen_minutes=59) == 0
+    assert minutes_after(zero_cost, 60, screen_minutes=None) == pytest.approx(60 - scoring)
+    assert minutes_after(supernet, None, screen_minutes=5) is None
 
 
 def test_a_stored_plan_is_kept_whatever_is_asked_now(images: ImageData) -> None:
@@ -456,15 +472,15 @@ def test_a_stored_plan_is_kept_whatever_is_asked_now(images: ImageData) -> None:
 # Stopped and resumed.
 
 
-NUM_AGAIN = 4
+NUM_SECOND = 4
 
 
 def run(
-    name: str, images: ImageData, *, seconds_left: float | None = None, wants_front: bool = False
+    name: str, images: ImageData, *, seconds_left: float | None = None, front_measure: str | None = None
 ) -> ScreenScores:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(screen_plan, "LEAST_FOCUS_CORE_SECONDS", 0.0)
-        patch.setattr(screen_plan, "NUM_AGAIN", NUM_AGAIN)
+        patch.setattr(screen_plan, "NUM_SECOND", NUM_SECOND)
         found = plan(images, "supernet", screen_minutes=0.005)
     assert found is not None
     assert found.focus is not None
@@ -481,7 +497,7 @@ def run(
                 images,
                 recorder,
                 anchors=[],
-                wants_front=wants_front,
+                front_measure=front_measure,
                 seconds_left=seconds_left,
                 placement=Placement(num_workers=2),
                 watcher=Watcher(),
@@ -523,7 +539,7 @@ def test_a_stopped_screening_goes_on_where_it_stopped_and_scores_the_same(images
     assert what_counts(resumed.first) == what_counts(whole.first)
     assert what_counts(resumed.second) == what_counts(whole.second)
     assert set(whole.first) == points_inside()
-    assert len(whole.second) == NUM_AGAIN
+    assert len(whole.second) == NUM_SECOND
 
 
 def test_the_best_of_each_budget_are_looked_at_again(images: ImageData) -> None:
@@ -532,7 +548,7 @@ def test_the_best_of_each_budget_are_looked_at_again(images: ImageData) -> None:
     expected = {point: float(prior.expected(np.array([point]))[0]) for point in scores.first}
     for budget in BUDGETS:
         inside = [point for point in scores.first if budget.allows(cost_at(point))]
-        best = sorted(inside, key=lambda point: -expected[point])[: NUM_AGAIN // len(BUDGETS)]
+        best = sorted(inside, key=lambda point: -expected[point])[: NUM_SECOND // len(BUDGETS)]
         assert set(best) <= set(scores.second)
     before = sum(scores.first[point].val_loss or 0.0 for point in scores.second)
     after = sum(score.val_loss or 0.0 for score in scores.second.values())
@@ -541,14 +557,54 @@ def test_the_best_of_each_budget_are_looked_at_again(images: ImageData) -> None:
 
 def test_where_a_front_is_wanted_cheap_networks_are_looked_at_again_too(images: ImageData) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(screening, "FRONT_PARTS", 2)
-        scores = run("focused-front", images, wants_front=True)
-    by_cost = sorted(scores.first, key=lambda point: cost_at(point).multiply_adds)
+        patch.setattr(second_look, "FRONT_PARTS", 2)
+        scores = run("focused-front", images, front_measure="parameters")
+    by_cost = sorted(scores.first, key=lambda point: cost_at(point).parameters)
     half = (len(by_cost) + 1) // 2
     cheap, dear = by_cost[:half], by_cost[half:]
-    limit = max(cost_at(point).multiply_adds for point in cheap)  # some of the dear half may cost no more
-    assert sum(cost_at(point).multiply_adds <= limit for point in scores.second) >= NUM_AGAIN // 2
+    limit = max(cost_at(point).parameters for point in cheap)  # some of the dear half may cost no more
+    assert sum(cost_at(point).parameters <= limit for point in scores.second) >= NUM_SECOND // 2
     assert sum(point in dear for point in scores.second) >= 1
+
+
+def test_a_focus_that_fails_costs_the_run_no_more_than_itself(
+    images: ImageData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails_when_focused(plan: SupernetPlan, *args: Any, **kwargs: Any) -> tuple[Path, ...]:
+        if plan.rate_share < 1:
+            raise RunError("supernet round 1, replica 1 failed: the loss became nan")
+        return train_supernet(plan, *args, **kwargs)
+
+    monkeypatch.setattr(screening, "train_supernet", fails_when_focused)
+    scores = run("failed-focus", images)
+    assert len(scores.second) == NUM_SECOND
+    assert "could not be trained on for the best networks alone: supernet round 1" in capsys.readouterr().err
+
+
+def test_without_time_for_a_focus_the_first_weights_score_again(
+    images: ImageData, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Countdown, "has", lambda countdown, seconds: seconds == time_left.LEAST_SECONDS)
+    scores = run("late-focus", images)
+    assert len(scores.second) == NUM_SECOND
+    assert "no time left to train the supernet on" in capsys.readouterr().err
+    assert not Path("late-focus", "supernet-focus").exists()
+
+
+def test_a_run_of_before_there_were_second_looks_goes_on(screened: Any) -> None:
+    shutil.copytree("screened", "old")
+    path = Path("old", SETTINGS_FILE)
+    settings = json.loads(path.read_text())
+    screen_settings = settings["settings"]["screen"]
+    assert screen_settings.pop("num_second") == screen_plan.NUM_SECOND
+    assert not screen_settings.keys() & {"focus", "focus_minutes", "second_minutes"}
+    assert "rate_share" not in screen_settings["supernet"]
+    path.write_text(json.dumps(settings))
+    Path("old", "screened-again.json").unlink()
+    before = entries_of("old", "screen")
+    effsearch(f"{COMMAND} --trials 8 --run old").json  # noqa: B018  # asserts that it goes well
+    assert entries_of("old", "screen") == before
+    assert len(entries_of("old", "trial")) == 8
 
 
 def test_second_scores_and_a_focus_take_their_shares_of_the_supernets_time(images: ImageData) -> None:
@@ -557,14 +613,14 @@ def test_second_scores_and_a_focus_take_their_shares_of_the_supernets_time(image
     young = plan(images, "supernet", screen_minutes=0.9 * least / 60, minutes=least)
     assert young is not None
     assert young.focus is None
-    assert young.num_again == screen_plan.NUM_AGAIN
-    assert young.again_minutes == pytest.approx(screen_plan.AGAIN_SHARE * 0.9 * least / 60)
+    assert young.num_second == screen_plan.NUM_SECOND
+    assert young.second_minutes == pytest.approx(screen_plan.SECOND_SHARE * 0.9 * least / 60)
     old = plan(images, "supernet", screen_minutes=least / 60, minutes=least)
     assert old is not None
     assert old.focus is not None
-    assert old.again_minutes is not None
+    assert old.second_minutes is not None
     assert old.focus.num_steps == pytest.approx(screen_plan.FOCUS_SHARE * least * per_second, abs=1)
-    seconds = (old.supernet.num_steps + old.focus.num_steps) / per_second + 60 * old.again_minutes
+    seconds = (old.supernet.num_steps + old.focus.num_steps) / per_second + 60 * old.second_minutes
     assert seconds == pytest.approx(least, rel=1e-3)
     assert old.focus.seed != old.supernet.seed
     assert old.focus.rate_share == screen_plan.FOCUS_RATE_SHARE
@@ -575,10 +631,10 @@ def test_a_run_from_before_there_were_second_scores_goes_on_without_them(images:
     first = plan(images, "supernet", screen_minutes=0.1)
     assert first is not None
     stored = json.loads(json.dumps(dataclasses.asdict(first)))
-    for name in ("focus", "num_again", "again_minutes"):
+    for name in ("focus", "num_second", "second_minutes"):
         del stored[name]
     del stored["supernet"]["rate_share"]
-    kept = dataclasses.replace(first, num_again=0, again_minutes=None)
+    kept = dataclasses.replace(first, num_second=0, second_minutes=None)
     assert plan(images, "auto", minutes=90, stored=stored) == kept
 
 

@@ -1,10 +1,12 @@
-"""What of `--minutes` is left to a run that goes on."""
+"""What of `--minutes` is left to a run that goes on, and to what a call has planned."""
 
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from effsearch.commands.time_left import LEAST_SECONDS, LEAST_SHARE, Countdown
 
 from ..conftest import Effsearch
 from .conftest import one_score, train_by
@@ -25,3 +27,36 @@ def test_minutes_count_over_all_calls(effsearch: Effsearch, monkeypatch: pytest.
     assert again.code == 0, again.err
     assert "1.0 of 0.002 minutes were spent by earlier calls: nothing new is trained" in again.err
     assert ledger.read_bytes() == before
+
+
+def test_a_countdown_says_what_is_left() -> None:
+    now = [100.0]
+    countdown = Countdown(60.0, clock=lambda: now[0])
+    assert countdown.has(60)
+    assert not countdown.has(60.1)
+    now[0] = 130.0
+    assert countdown.has(30)
+    assert not countdown.has(31)
+    now[0] = 160.0 - LEAST_SECONDS
+    assert not countdown.has_ended
+    now[0] += 0.1
+    assert countdown.has_ended
+
+
+def test_what_is_planned_is_cut_to_what_is_left_but_never_to_nothing() -> None:
+    now = [0.0]
+    countdown = Countdown(60.0, clock=lambda: now[0])
+    assert countdown.some_of(0.5) == 30
+    assert countdown.some_of(None) is None
+    now[0] = 40.0
+    assert countdown.some_of(0.5) == 20
+    now[0] = 59.0
+    assert countdown.some_of(0.5) == LEAST_SHARE * 30
+
+
+def test_without_a_bound_there_is_always_time() -> None:
+    countdown = Countdown(None)
+    assert countdown.has(1e9)
+    assert not countdown.has_ended
+    assert countdown.some_of(2.0) == 120
+    assert countdown.some_of(None) is None

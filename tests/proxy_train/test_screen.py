@@ -175,3 +175,14 @@ def test_scoring_leaves_the_supernet_as_it_was(worker):
     one = score_inherited(supernet, spec, images, resolution=12, settings=SETTINGS)
     assert one.num_images == 12
     assert all(torch.equal(before[name], weight) for name, weight in supernet.weights.items())
+
+
+def test_a_second_score_looks_at_more_images(worker, weights):
+    settings = dataclasses.replace(SETTINGS, num_val_images=6, num_second_val_images=12)
+    twice = dataclasses.replace(worker, settings=settings)
+    batch = ScoreBatch(plan=PLAN, points=POINTS, weights=weights)
+    first, second = twice(batch), twice(dataclasses.replace(batch, is_second=True))
+    many = worker(batch)  # 12 images, by its settings
+    assert [score.is_second for score in (*first, *second)] == [False] * 3 + [True] * 3
+    assert [score.val_loss for score in second] == [score.val_loss for score in many]
+    assert [score.val_loss for score in second] != [score.val_loss for score in first]

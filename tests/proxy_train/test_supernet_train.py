@@ -136,6 +136,16 @@ def test_replicas_rounds_and_seeds_train_differently(tmp_path):
         assert not same_tensors(tmp_path / "one", tmp_path / name)
 
 
+def test_the_rate_share_of_a_plan_is_a_share_of_the_learning_rate(tmp_path):
+    share = dataclasses.replace(PLAN, rate_share=0.25)
+    slow = dataclasses.replace(SETTINGS, learning_rate=0.25 * SETTINGS.learning_rate)
+    train(tmp_path / "share", plan=share)
+    train(tmp_path / "slow", settings=slow)
+    train(tmp_path / "full")
+    assert same_tensors(tmp_path / "share", tmp_path / "slow")
+    assert not same_tensors(tmp_path / "share", tmp_path / "full")
+
+
 def test_training_a_path_moves_the_tensors_it_reads_and_no_others(tmp_path):
     point = (1, 1, 1, 1, 0)
     train(tmp_path / "one", paths=(point,))

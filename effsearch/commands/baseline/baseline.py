@@ -35,6 +35,7 @@ from effsearch.search.baseline import BaselineResult, search_baseline
 from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
+from effsearch.search.screening.second_look import on_one_level
 from effsearch.space.budget import short_count
 from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import Evaluation
@@ -109,7 +110,7 @@ def _search(
                 plan.images,
                 recorder,
                 anchors=_points_of_anchors(problem),
-                wants_front=settings.second_objective is not None,
+                front_measure=settings.front_measure,
                 seconds_left=None if left is None else 60 * left,
                 placement=plan.placement,
                 watcher=watcher,
@@ -128,7 +129,7 @@ def _search(
         proposer = make_proposer(
             problem,
             settings,
-            screened=scores.on_one_level(),
+            screened=on_one_level(scores),
             earlier=plan.earlier,
             seed=settings.seed + len(history),
         )

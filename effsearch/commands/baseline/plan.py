@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
-from effsearch.commands.baseline.screen_plan import ScreenMode, ScreenPlan, minutes_left, plan_screen
+from effsearch.commands.baseline.screen_plan import (
+    ScreenMode,
+    ScreenPlan,
+    minutes_after,
+    plan_screen,
+    stored_form,
+)
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import read_space
@@ -183,7 +189,7 @@ def _minutes_for_trainings(options: BaselineOptions, screen: ScreenPlan | None) 
     if minutes is not None and options.run is not None and (options.run / LEDGER_FILE).is_file():
         entries = [one for one in read_entries(options.run / LEDGER_FILE) if one.kind in TIMED_KINDS]
         return max(0.0, minutes - seconds_spent(options.run, entries) / 60)
-    return minutes_left(screen, minutes, screen_minutes=options.screen_minutes)
+    return minutes_after(screen, minutes, screen_minutes=options.screen_minutes)
 
 
 def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:
@@ -212,7 +218,7 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "num_rungs": plan.num_rungs,
         "screen_mode": options.screen,
         "screen_minutes": options.screen_minutes,
-        "screen": None if plan.screen is None else dataclasses.asdict(plan.screen),
+        "screen": None if plan.screen is None else stored_form(plan.screen),
         "warm_start": None if options.warm_start is None else str(options.warm_start),
         "training": proxy.train_settings_record(device=plan.placement.device),
         **plan.placement.to_settings(),

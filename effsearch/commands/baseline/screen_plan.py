@@ -1,7 +1,7 @@
 """What will a search find out before it trains any network by itself, and how long may that take?
 
-A share of the time goes into a supernet of the space and into scoring networks inside the budget with it; where
-there is too little time for one, NASWOT alone is measured.
+A share of the time goes into a supernet of the space and into scoring networks inside the budget with it, the best of
+them twice; where there is too little time for one, NASWOT alone is measured.
 """
 
 import dataclasses
@@ -24,9 +24,9 @@ from effsearch.space.supernet_work import SupernetPlan
 ScreenMode = Literal["auto", "supernet", "zero-cost", "off"]
 
 SUPERNET_SHARE = 0.7  # of the asked time
-AGAIN_SHARE = 0.06  # of the supernet's time: for second scores of the best networks
-NUM_AGAIN = 64  # networks that are scored again
-LEAST_FOCUS_CORE_SECONDS = 3_600.0  # of a supernet that is trained on for them; see `search.screening.focus`
+SECOND_SHARE = 0.06  # of the supernet's time: for second scores of the best networks
+NUM_SECOND = 64  # networks that are scored again
+LEAST_FOCUS_CORE_SECONDS = 3_600.0  # of a supernet that is trained on for them; see docs/supernet.md
 FOCUS_SHARE = 0.25  # of its time, for that
 FOCUS_RATE_SHARE = 0.5  # of the learning rate of a fresh supernet
 SCORING_SHARE = 0.12  # of the asked time
@@ -50,11 +50,11 @@ class ScreenPlan:
     has_supernet: bool
     num_networks: int
     minutes: float | None  # for the scoring; None: all the networks
-    num_again: int = 0  # of the best, that are scored a second time
-    again_minutes: float | None = None  # for that scoring; None: all of them
-    focus: SupernetPlan | None = (
-        None  # how the supernet is trained on for these alone before; None: not at all
-    )
+    num_second: int = 0  # of the best, that are scored a second time
+    second_minutes: float | None = None  # for that scoring; None: all of them
+    # How the supernet is trained on for these alone before, and how long that takes; None: not at all.
+    focus: SupernetPlan | None = None
+    focus_minutes: float | None = None
 
 
 def plan_screen(
@@ -121,19 +121,20 @@ def plan_screen(
         sharing="sliced",
         seed=seed,
     )
-    focus = again_minutes = None
+    focus = focus_minutes = second_minutes = None
     if has_supernet:
         step = CAUTION * step_seconds(
             examples, supernet.fidelity, images, batch_size=SupernetSettings().batch_size, device=device
         )
         seconds = max(0.0, (screen_minutes or 0.0) * 60 - START_SECONDS)
-        again_minutes = AGAIN_SHARE * seconds / 60
-        share = 1 - AGAIN_SHARE
+        second_minutes = SECOND_SHARE * seconds / 60
+        share = 1 - SECOND_SHARE
         if core_seconds >= LEAST_FOCUS_CORE_SECONDS:
             trained_on = dataclasses.replace(
                 supernet, seed=derive_seed(seed, "focus", 0), rate_share=FOCUS_RATE_SHARE
             )
-            focus = _filling(trained_on, FOCUS_SHARE * seconds, seconds_per_step=step)
+            focus_minutes = FOCUS_SHARE * seconds / 60
+            focus = _filling(trained_on, 60 * focus_minutes, seconds_per_step=step)
             share -= FOCUS_SHARE
         supernet = _filling(supernet, share * seconds, seconds_per_step=step)
     return ScreenPlan(
@@ -143,9 +144,10 @@ def plan_screen(
         if minutes is not None
         else min(NETWORKS_WITHOUT_TIME, NETWORKS_A_TRIAL * (num_trials or 1)),
         minutes=None if minutes is None else SCORING_SHARE * minutes,
-        num_again=NUM_AGAIN if has_supernet else 0,
-        again_minutes=None if minutes is None else again_minutes,
+        num_second=NUM_SECOND if has_supernet else 0,
+        second_minutes=None if minutes is None else second_minutes,
         focus=focus,
+        focus_minutes=focus_minutes,
     )
 
 
@@ -159,6 +161,18 @@ def stored_plan(stored: Mapping[str, Any]) -> ScreenPlan:
     return ScreenPlan(**{**stored, **plans})
 
 
+def stored_form(plan: ScreenPlan) -> dict[str, Any]:
+    """Give what settings hold of a plan: what earlier versions had not, only where it is not the default."""
+    form = _without_defaults(plan)
+    plans = {"supernet": plan.supernet, "focus": plan.focus}
+    return form | {name: _without_defaults(one) for name, one in plans.items() if one is not None}
+
+
+def _without_defaults(plan: ScreenPlan | SupernetPlan) -> dict[str, Any]:
+    defaults = {one.name: one.default for one in dataclasses.fields(plan)}
+    return {name: value for name, value in dataclasses.asdict(plan).items() if value != defaults[name]}
+
+
 def _stored_supernet(stored: Mapping[str, Any]) -> SupernetPlan:
     return SupernetPlan(**{**stored, "fidelity": Fidelity(**stored["fidelity"])})
 
@@ -170,7 +184,7 @@ def _filling(plan: SupernetPlan, seconds: float, *, seconds_per_step: float) -> 
     return dataclasses.replace(plan, num_steps=num_steps, num_rounds=num_rounds)
 
 
-def minutes_left(
+def minutes_after(
     plan: ScreenPlan | None, minutes: float | None, *, screen_minutes: float | None
 ) -> float | None:
     """Give what a screening is meant to leave of a search's time; arguments as in `plan_screen`."""
@@ -196,7 +210,11 @@ def describe_screen(plan: ScreenPlan | None) -> str:
     if plan.minutes is not None:
         text += f", then {minutes_text(plan.minutes * 60)} of scoring"
     if plan.focus is not None:
-        text += f", then {plan.focus.num_steps:,} steps for the best {plan.num_again} alone"
+        text += f", then {plan.focus.num_steps:,} steps for the best {plan.num_second} alone"
+    if plan.num_second:
+        text += (
+            f", then a second look at {'them' if plan.focus is not None else f'the best {plan.num_second}'}"
+        )
     return text
 
 

@@ -1,12 +1,12 @@
-"""What does a search find out about very many networks before it trains any by itself?
+"""How does a search find out about very many networks before it trains any by itself?
 
-The supernet is trained and networks are scored as `screen_plan` says. All of it stands in the ledger.
+A supernet is trained, networks are scored with it, and the best of them are looked at a second time, all as
+`screen_plan` says. What comes of it stands in the ledger.
 """
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from effsearch.commands.baseline.screen_plan import ROUND_SECONDS, ScreenPlan
 from effsearch.commands.placement import SPARE_SECONDS, TIMES_EXPECTED, Placement
 from effsearch.commands.pools import open_pool, ship_for
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.time_left import Countdown
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.data.shipping import AtNode
@@ -25,21 +26,13 @@ from effsearch.results.run_files import SETTINGS_FILE
 from effsearch.results.supernet_files import SupernetFiles, second_of, supernet_of
 from effsearch.search.placement.retrying_pool import RetryingPool
 from effsearch.search.problem import Problem
-from effsearch.search.screening.focus import choose_best
-from effsearch.search.screening.guided import as_points, guided_points
+from effsearch.search.screening.points import draw_paths, points_to_score
 from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
-from effsearch.search.screening.screen_prior import ScreenPrior, joined
-from effsearch.space.budget import Budget
-from effsearch.space.canonical import network_hash
+from effsearch.search.screening.second_look import choose_for_second_look
+from effsearch.space.errors import RunError
 from effsearch.space.screen_scores import ScreenScores
-from effsearch.space.screening import UPPER_SHARE, IntArray, draw_inside, screen
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import RoundResult, ScreenScore, SupernetPlan
-
-PATH_POOL = 4_096  # points that paths are drawn from
-FRONT_PARTS = 8  # of the costs, of each of which the best are looked at again where a front is wanted
-LEAST_SCORING_SHARE = 0.5  # of the time planned: where a busy machine made a supernet late, it is still used
-PATH_REACH = 2.0  # times the widest budget, for paths
 
 
 def run_screen(
@@ -50,7 +43,7 @@ def run_screen(
     recorder: Recorder,
     *,
     anchors: list[Point],
-    wants_front: bool,
+    front_measure: str | None,
     seconds_left: float | None,
     placement: Placement,
     watcher: Watcher,
@@ -64,7 +57,7 @@ def run_screen(
         images: The data.
         recorder: The run's ledger.
         anchors: Points that are scored first.
-        wants_front: Whether cheap networks are wanted as much as those that use their budget up.
+        front_measure: A cost along which cheap networks are wanted as much as dear ones; None: the dear are.
         seconds_left: Of all that the run was given; where nothing is left, nothing further is screened.
         placement: Where the work is done.
         watcher: Is shown how far it is.
@@ -73,52 +66,42 @@ def run_screen(
         BudgetError: Nothing in the space fits.
         RunError: Training or scoring broke.
     """
+    countdown = Countdown(seconds_left)
     scores = recorder.screen_scores(problem.space)
     folder = run.path.absolute()  # workers elsewhere read and write there
     files, second_files = supernet_of(folder), second_of(folder)
     num_left = 0 if files.is_scored else plan.num_networks - len(scores.first)
-    is_again_left = plan.num_again > 0 and not second_files.is_scored
-    is_over = num_left <= 0 and not is_again_left  # an earlier call has ended the screening
-    if is_over or (seconds_left is not None and seconds_left < 1):
+    is_second_look_owed = plan.num_second > 0 and not second_files.is_scored
+    is_over = num_left <= 0 and not (is_second_look_owed and scores.first)  # an earlier call has ended it
+    if is_over or countdown.has_ended:
         return scores
-    pool = _open_pool(run, plan, problem, images, placement, watcher)
+    pool = _open_pool(run, problem, images, placement=placement, has_files=plan.has_supernet, watcher=watcher)
     work = _ScreenWork(pool=pool, problem=problem, recorder=recorder, scores=scores, watcher=watcher)
-    clock = TimeLeft(seconds_left)
     rng = np.random.default_rng(plan.supernet.seed)
     try:
         weights: tuple[Path, ...] = ()
         if plan.has_supernet:
-            weights = work.train("supernet", plan.supernet, _draw_paths(problem, rng), files)
+            weights = work.train("supernet", plan.supernet, draw_paths(problem, rng), files=files)
         if num_left > 0:
-            least_share = 0.0 if wants_front else UPPER_SHARE
-            points = _points_to_score(problem, anchors, scores.first, num_left, rng, least_share=least_share)
-            work.score("screen", plan.supernet, points, weights, files, seconds=clock.some_of(plan.minutes))
-        if is_again_left and scores.first:
-            best = _choose_best(problem, scores.first, plan.num_again, wants_front=wants_front)
-            if plan.focus is not None:
-                weights = work.train("focus", plan.focus, best, second_files, start=weights)
-            waiting = (point for point in best if point not in scores.second)
-            seconds = clock.some_of(plan.again_minutes)
-            work.score("again", plan.focus or plan.supernet, waiting, weights, second_files, seconds=seconds)
+            points = points_to_score(
+                problem,
+                scores.first,
+                anchors=anchors,
+                num_points=num_left,
+                rng=rng,
+                wants_front=front_measure is not None,
+            )
+            seconds = countdown.some_of(plan.minutes)
+            work.score(plan.supernet, points, weights, files=files, is_second=False, seconds=seconds)
+        if is_second_look_owed and scores.first:
+            best = choose_for_second_look(
+                problem, scores.first, number=plan.num_second, front_measure=front_measure
+            )
+            work.look_again(plan, best, weights, files=second_files, countdown=countdown)
     finally:
         pool.close()
         recorder.flush_screen()
     return scores
-
-
-@dataclass(slots=True)
-class TimeLeft:
-    """What is left of the time that a run was given, counted from now; None: as much as there is need for."""
-
-    seconds: float | None
-    _started: float = field(default_factory=time.monotonic)
-
-    def some_of(self, planned_minutes: float | None) -> float | None:
-        """Give the seconds for a scoring: those planned, less where the supernet was late, but never much less."""
-        if planned_minutes is None or self.seconds is None:
-            return None if planned_minutes is None else planned_minutes * 60
-        left = self.seconds - (time.monotonic() - self._started)
-        return min(planned_minutes * 60, max(left, LEAST_SCORING_SHARE * planned_minutes * 60))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +119,11 @@ class _ScreenWork:
         what: str,
         plan: SupernetPlan,
         paths: list[Point],
+        *,
         files: SupernetFiles,
         start: tuple[Path, ...] = (),
     ) -> tuple[Path, ...]:
-        """Train what is left of a supernet, and give the files of its weights."""
+        """Train what is left of a supernet from the weights it starts with, and give the files of its own."""
 
         def note(round_index: int, result: RoundResult) -> None:
             files.note(round_index, result, now=datetime.now(UTC))
@@ -148,19 +132,61 @@ class _ScreenWork:
 
         return train_supernet(plan, paths, pool=self.pool, files=files, start=start, notify=note)
 
+    def look_again(
+        self,
+        plan: ScreenPlan,
+        best: list[Point],
+        weights: tuple[Path, ...],
+        *,
+        files: SupernetFiles,
+        countdown: Countdown,
+    ) -> None:
+        """Score the best again, with weights that were trained on for them where that is planned and goes well."""
+        supernet = plan.supernet
+        if plan.focus is not None and self._train_on(plan, best, weights, files=files, countdown=countdown):
+            supernet, weights = plan.focus, files.of_round(plan.focus.num_rounds - 1, plan.focus)
+        waiting = [point for point in best if point not in self.scores.second]
+        seconds = countdown.some_of(plan.second_minutes)
+        self.score(supernet, waiting, weights, files=files, is_second=True, seconds=seconds)
+
+    def _train_on(
+        self,
+        plan: ScreenPlan,
+        best: list[Point],
+        weights: tuple[Path, ...],
+        *,
+        files: SupernetFiles,
+        countdown: Countdown,
+    ) -> bool:
+        """Train the supernet on, and tell whether it is done: as a refinement it may go wrong and stop no search."""
+        assert plan.focus is not None
+        assert plan.focus_minutes is not None
+        share_left = 1 - files.next_round(plan.focus) / plan.focus.num_rounds
+        if share_left and self.scores.second:
+            return False  # an earlier call has begun to score without
+        if not countdown.has(60 * share_left * plan.focus_minutes):
+            self.watcher.say("there is no time left to train the supernet on for the best networks alone")
+            return False
+        try:
+            self.train("focus", plan.focus, best, files=files, start=weights)
+        except RunError as error:
+            self.watcher.say(f"the supernet could not be trained on for the best networks alone: {error}")
+            return False
+        return True
+
     def score(
         self,
-        what: str,
         plan: SupernetPlan,
-        points: Iterator[Point],
+        points: Iterable[Point],
         weights: tuple[Path, ...],
-        files: SupernetFiles,
         *,
+        files: SupernetFiles,
+        is_second: bool,
         seconds: float | None,
     ) -> None:
-        """Score points until there are none left or the time is up, and note that this is done."""
-        is_second = what == "again"
+        """Score points until there are none left or the time is up, and note in the files that this is done."""
         taken = self.scores.second if is_second else self.scores.first
+        what, again = ("second look", " again") if is_second else ("screen", "")
         started = time.monotonic()
         num_failed = 0
 
@@ -171,7 +197,7 @@ class _ScreenWork:
                 return
             self.scores.add(point, score)
             self.recorder.record_screen(self.problem, plan, point, score)
-            text = f"{len(taken):,} networks scored{' again' if is_second else ''}"
+            text = f"{len(taken):,} networks scored{again}"
             self.watcher.show(what, time.monotonic() - started, seconds, text)
 
         score_networks(
@@ -187,16 +213,17 @@ class _ScreenWork:
         files.mark_scored(num_networks=len(taken), num_failed=num_failed)
         if num_failed:
             self.watcher.say(
-                f"{num_failed} networks could not be scored: memory ran out, or a score was not finite"
+                f"{num_failed} networks could not be scored{again}: memory ran out, or a score was not finite"
             )
 
 
 def _open_pool(
     run: RunDir,
-    plan: ScreenPlan,
     problem: Problem,
     images: ImageData,
+    *,
     placement: Placement,
+    has_files: bool,
     watcher: Watcher,
 ) -> RetryingPool[ScreenTask, ScreenAnswer]:
     worker: Callable[[ScreenTask], ScreenAnswer] = SupernetWorker(
@@ -210,31 +237,11 @@ def _open_pool(
         placement,
         seconds_allowed=_seconds_allowed(placement),
         shipment=shipment,
-        shared_file=run.path / SETTINGS_FILE if plan.has_supernet else None,
+        shared_file=run.path / SETTINGS_FILE if has_files else None,
         say=watcher.say,
         show_slots=watcher.show_slots,
     )
     return RetryingPool(pool, say=watcher.say)
-
-
-def _choose_best(
-    problem: Problem, first: Mapping[Point, ScreenScore], number: int, *, wants_front: bool
-) -> list[Point]:
-    """Give the screened networks that a second look is worth: the best in each budget, or all along the front."""
-    points = list(first)
-    array = np.asarray(points, dtype=np.int64)
-    prior = ScreenPrior(problem.space, first)
-    expected = dict(zip(points, prior.expected(array).tolist(), strict=True))
-    costs = screen(problem.space, array, resolution=problem.resolution, num_classes=problem.num_classes)
-    if wants_front:
-        order = np.argsort(costs.multiply_adds, kind="stable")
-        groups = [[points[place] for place in part] for part in np.array_split(order, FRONT_PARTS)]
-    else:
-        groups = [
-            [point for point, is_inside in zip(points, costs.inside(budget), strict=True) if is_inside]
-            for budget in problem.budgets
-        ]
-    return choose_best(expected, groups, number=number)
 
 
 def _seconds_allowed(placement: Placement) -> Callable[[ScreenTask], float]:
@@ -243,66 +250,3 @@ def _seconds_allowed(placement: Placement) -> Callable[[ScreenTask], float]:
     if placement.trial_minutes is not None:
         seconds = max(seconds, 60 * placement.trial_minutes)
     return lambda task: seconds
-
-
-def _draw_paths(problem: Problem, rng: np.random.Generator) -> list[Point]:
-    """Draw the pool of paths from all that costs up to `PATH_REACH` times the widest budget.
-
-    Larger networks than any candidate train every place more often: on NAS-Bench-Macro paths from the whole space
-    ranked the networks between 40 and 50 M better (tau .67) than paths drawn among these alone (.61), both after 300
-    core-seconds, though the larger ones took a quarter fewer steps.
-    """
-    reach = Budget(**{name: int(PATH_REACH * limit) for name, limit in problem.budget.limits().items()})
-    points = draw_inside(
-        problem.space,
-        reach,
-        PATH_POOL,
-        resolution=problem.resolution,
-        num_classes=problem.num_classes,
-        rng=rng,
-    )
-    return as_points(points)
-
-
-def _draw(problem: Problem, num_points: int, rng: np.random.Generator, *, least_share: float) -> IntArray:
-    return draw_inside(
-        problem.space,
-        problem.budgets[int(rng.integers(len(problem.budgets)))],
-        num_points,
-        resolution=problem.resolution,
-        num_classes=problem.num_classes,
-        rng=rng,
-        least_share=least_share,
-    )
-
-
-def _points_to_score(
-    problem: Problem,
-    anchors: list[Point],
-    scores: Mapping[Point, ScreenScore],
-    num_points: int,
-    rng: np.random.Generator,
-    *,
-    least_share: float,
-) -> Iterator[Point]:
-    """Yield the anchors' points, then others inside the budgets, no network twice."""
-
-    def network_at(point: Point) -> str:
-        spec = problem.space.spec_at(point, resolution=problem.resolution, num_classes=problem.num_classes)
-        return network_hash(spec)
-
-    known = {network_at(point) for point in scores}
-
-    def is_new(point: Point) -> bool:
-        network = network_at(point)
-        if network in known:
-            return False
-        known.add(network)
-        return True
-
-    def draw(num_points: int) -> IntArray:
-        return _draw(problem, num_points, rng, least_share=least_share)
-
-    guided = guided_points(problem.space, lambda: joined(scores), draw=draw, is_new=is_new, rng=rng)
-    first = [point for point in anchors if is_new(point)]
-    yield from itertools.islice(itertools.chain(first, guided), num_points)

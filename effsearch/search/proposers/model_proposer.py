@@ -68,8 +68,7 @@ class ModelProposer:
         self._first_rung = 1 if earlier else 0  # an earlier run's scores are a rung below this run's
         limits = [next(iter(budget.limits().values())) for budget in problem.budgets]
         self._has_cap = settings.second_objective is not None
-        named = settings.second_objective
-        self._measure = "multiply_adds" if named in (None, "latency") else named
+        self._measure = settings.front_measure or "multiply_adds"
         self._engine = ThompsonEngine(
             [len(dimension.labels) for dimension in problem.space.dimensions],
             problem.space.positions(),

@@ -114,7 +114,8 @@ def score_networks(
 
     def tasks() -> Iterable[ScreenTask]:
         waiting = iter(points)
-        while some := tuple(islice(waiting, NETWORKS_AT_ONCE)):
+        number = 1 if is_second else NETWORKS_AT_ONCE  # a second score looks at several times the images
+        while some := tuple(islice(waiting, number)):
             if is_time_up():
                 return
             yield ScoreBatch(plan=plan, points=some, weights=weights, is_second=is_second)

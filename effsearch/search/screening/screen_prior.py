@@ -70,6 +70,8 @@ class ScreenPrior:
     def share_learned(self, trained_errors: Mapping[Point, float]) -> float:
         """Give how far separate trainings are ahead of the inherited weights, from 0 to 1.
 
+        Where weights were trained on for some networks, what these knew before counts, as for all others.
+
         Args:
             trained_errors: Share of wrong answers after a network's own training.
 
@@ -99,11 +101,7 @@ class ScreenPrior:
     def expected(self, points: IntArray) -> FloatArray:
         """Give the screening's scores in standard deviations, smoothed; of points not screened the smooth part.
 
-        A second score is taken as it is.
-
-        Source:
-            NAS-Bench-Macro, the best 96 tuning networks of a screening, scored again: tau .38 with a quarter of their
-            own part, .39 with half of it, .41 with all; with weights trained on for them .47, .48 and .51.
+        A second score is taken as it is: smoothed it told the best of a screening apart less well (docs/supernet.md).
         """
         smooth = np.zeros(len(points)) if self._smooth is None else self._smooth.mean(points)
         own = np.asarray(
