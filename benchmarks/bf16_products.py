@@ -15,11 +15,18 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from effsearch.proxy_train.kernels import run_block
+from effsearch.proxy_train.kernels.switch import is_on
 
 
 @contextlib.contextmanager
 def bf16_pointwise() -> Iterator[None]:
-    """Let blocks that run on the kernels compute their pointwise convolutions in bfloat16 for a while."""
+    """Let blocks that run on the kernels compute their pointwise convolutions in bfloat16 for a while.
+
+    Raises:
+        SystemExit: The kernels are off, so that everything would go on in float32.
+    """
+    if not is_on():
+        raise SystemExit("pointwise convolutions in bfloat16 need the kernels, which are off in this process")
 
     def pointwise(x: Tensor, weight: Tensor) -> Tensor:
         given: Tensor = _Pointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch's
@@ -36,13 +43,14 @@ def has_bf16() -> bool:
 
 
 def rates_by_type(*, seconds: float = 1.0) -> dict[str, dict[str, float]]:
-    """Give the multiply-adds per second of each product on one thread, in float32 and in bfloat16."""
+    """Give the multiply-adds per second of each product on one thread, in float32 and where it can in bfloat16."""
     torch.set_num_threads(1)
+    dtypes = (torch.float32, torch.bfloat16) if has_bf16() else (torch.float32,)
     return {
         str(dtype).removeprefix("torch."): {
             name: round(rate_of(multiply, seconds)) for name, multiply in products(dtype).items()
         }
-        for dtype in (torch.float32, torch.bfloat16)
+        for dtype in dtypes
     }
 
 

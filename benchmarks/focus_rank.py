@@ -8,7 +8,8 @@
 Takes the supernet of a finished `baseline` on nas-bench-macro, trains it on for a time on one core, and scores the
 tuning networks that its screening liked best once more. Records of results/focus_rank.jsonl hold Kendall's tau of the
 old and the new scores with the true accuracy, by loss alone and as a search joins it with NASWOT. About 13 minutes
-of one core each; calls may run side by side.
+of one core each; calls may run side by side. The first eleven records (`is_of_trial_script`) were computed from the
+scores that an earlier script left: their core-seconds are those asked for.
 """
 
 import argparse

@@ -1,8 +1,12 @@
 """How is a network trained on small images first, and on its own size for the rest of the same training?
 
 `train_model` has one resolution. This is its loop on the CPU with two: the same order of images, the same draws and
-the same learning rates; with both resolutions equal it gives the same weights to the bit.
+the same learning rates. With both resolutions equal it gives the same weights to the bit, which `check_growing` tries
+before anything is measured.
 """
+
+import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,6 +14,7 @@ from torch.nn import functional
 
 from effsearch.proxy_train.augment import Normalisation, augment, draw_augmentation
 from effsearch.proxy_train.batches import choose_rows, load_batch
+from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.datasets import Split
 from effsearch.proxy_train.train import (
     REFERENCE_BATCH,
@@ -17,7 +22,12 @@ from effsearch.proxy_train.train import (
     make_optimizer,
     rate_share,
     seeded_globally,
+    train_model,
 )
+from effsearch.space.outcome import TrainingFailed
+from effsearch.space.spec import ModelSpec
+
+NUM_CHECKED_STEPS = 2  # in each of two epochs
 
 
 def train_growing(
@@ -31,7 +41,11 @@ def train_growing(
     num_epochs: int,
     seed: int,
 ) -> None:
-    """Train a network in place, the first half of all steps at the first resolution, the others at the second."""
+    """Train a network in place, the first half of all steps at the first resolution, the others at the second.
+
+    Raises:
+        TrainingFailed: The loss was not finite.
+    """
     rows = choose_rows(split.labels, num_images)
     batch_size = min(settings.batch_size, len(rows))
     steps_per_epoch = len(rows) // batch_size
@@ -66,5 +80,39 @@ def train_growing(
                 scores = model(inputs)
                 loss = functional.cross_entropy(scores, labels, label_smoothing=settings.label_smoothing)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
-                nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+                if settings.max_gradient_norm:
+                    nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
                 optimizer.step()
+                if not math.isfinite(loss.item()):
+                    raise TrainingFailed(f"the loss became {loss.item()} in step {step + 1} of {num_steps}")
+
+
+def check_growing(
+    spec: ModelSpec, split: Split, *, settings: TrainSettings, normalisation: Normalisation
+) -> None:
+    """Train a network for a few steps of two epochs here and by `train_model`, at its own resolution.
+
+    Raises:
+        SystemExit: The weights differ, or none was trained, so that nothing was checked.
+    """
+    fresh, own, reference = (build_model(spec, seed=0) for _ in range(3))
+    lot: dict[str, Any] = {  # the two take nearly the same arguments, of many types
+        "settings": settings,
+        "normalisation": normalisation,
+        "num_images": NUM_CHECKED_STEPS * settings.batch_size,
+        "num_epochs": 2,
+        "seed": 0,
+    }
+    train_growing(own, split, resolutions=(spec.resolution, spec.resolution), **lot)
+    train_model(reference, split, resolution=spec.resolution, **lot)
+    if not _is_equal(own, reference):
+        raise SystemExit(
+            "train_growing does not train as train_model does; mend it before anything is measured"
+        )
+    if _is_equal(own, fresh):
+        raise SystemExit("the few steps that train_growing is checked by changed nothing")
+
+
+def _is_equal(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(mine, yours) for mine, yours in pairs)

@@ -1,7 +1,7 @@
 """How many multiply-adds a second does a matrix product come to, here and now, by the best that torch has?
 
-No single product is the limit: on an AMD EPYC of 2025 torch.mm, which is MKL's, runs at less than half the rate of
-oneDNN's, which convolutions are made of. All three multiply as much in a call.
+No single product is the limit: torch.mm may be another library's than the products that convolutions are made of, and
+which is faster depends on the processor. All three multiply as much in a call; records keep the rate of each.
 """
 
 import time
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from effsearch.proxy_train.memory import keep_freed_memory
+
+Clock = Callable[[], float]
 
 SIDE = 1_024
 CALL_MULTIPLY_ADDS = SIDE**3
@@ -34,31 +36,42 @@ def products(dtype: torch.dtype = torch.float32) -> dict[str, Callable[[], Tenso
     }
 
 
-def rate_of(multiply: Callable[[], Tensor], seconds: float) -> float:
-    """Give the multiply-adds per second of this core that a product comes to; its first call does not count."""
+def rate_of(multiply: Callable[[], Tensor], seconds: float, clock: Clock = time.process_time) -> float:
+    """Give the multiply-adds per second that a product comes to; its first call does not count.
+
+    Args:
+        multiply: The product.
+        seconds: How long it is called.
+        clock: By which; what is compared with the rate is to be timed by the same. Where other work takes the cores,
+            the process's own time goes on only while it computes, and the wall's goes on.
+    """
     with torch.inference_mode():
         multiply()
-        started, number = time.process_time(), 0
-        while time.process_time() - started < seconds:
+        started, number = clock(), 0
+        while clock() - started < seconds:
             multiply()
             number += 1
-        return number * CALL_MULTIPLY_ADDS / (time.process_time() - started)
+        return number * CALL_MULTIPLY_ADDS / (clock() - started)
 
 
-def time_products(seconds: float, barrier: Barrier, answers: "SimpleQueue[dict[str, float]]") -> None:
+def time_products(
+    seconds: float, clock: Clock, barrier: Barrier, answers: "SimpleQueue[dict[str, float]]"
+) -> None:
     """Answer with the rate of each product on one thread, all processes at the same one."""
     torch.set_num_threads(1)
     keep_freed_memory()
     rates = {}
     for name, multiply in products().items():
         barrier.wait()
-        rates[name] = rate_of(multiply, seconds)
+        rates[name] = rate_of(multiply, seconds, clock)
     answers.put(rates)
 
 
-def measure_products(num_processes: int, *, seconds: float = 1.0) -> dict[str, float]:
-    """Give the multiply-adds per second of each product, all processes together."""
-    answers: list[dict[str, float]] = run_processes(num_processes, time_products, seconds)
+def measure_products(
+    num_processes: int, *, seconds: float = 1.0, clock: Clock = time.process_time
+) -> dict[str, float]:
+    """Give the multiply-adds per second of each product, all processes together; `rate_of` has the arguments."""
+    answers: list[dict[str, float]] = run_processes(num_processes, time_products, seconds, clock)
     return {name: sum(answer[name] for answer in answers) for name in answers[0]}
 
 

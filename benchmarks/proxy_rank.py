@@ -10,10 +10,11 @@ them settings may be chosen on. Scoring goes on where it stopped.
 """
 
 import argparse
+import ast
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from proxy_table import NAME, NUM_CHEAP, POPULATIONS, SPLITS, draw, format_page,
 from recording import RESULTS, append_record, read_records
 
 from effsearch.commands.pools import prepare_local_worker
+from effsearch.proxy_train.augment import AugmentSettings
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.proxy_train.zero_cost import ZERO_COST, zero_cost_scores
@@ -36,6 +39,7 @@ from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed, derive_seed
 from effsearch.space.spec import ModelSpec
+from effsearch.space.supernet_work import SupernetPlan
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -54,6 +58,11 @@ TRAININGS: Mapping[str, Fidelity] = {
     "train-32px": Fidelity(num_images=10_000, num_epochs=1, resolution=32),
     "train-32px-half-width": Fidelity(num_images=10_000, num_epochs=3, resolution=32, width=0.5),
     "train-16px-short": Fidelity(num_images=10_000, num_epochs=1, resolution=16),
+}
+
+# Settings that stand in records as their texts.
+RECORDED_CLASSES: Mapping[str, type] = {
+    one.__name__: one for one in (AugmentSettings, Fidelity, SupernetPlan, SupernetSettings, TrainSettings)
 }
 
 
@@ -139,7 +148,7 @@ def score_by_training(method: str, keys: Sequence[str], *, num_workers: int) -> 
     """Train each network by itself; the score is the negative cross-entropy on validation images."""
     images = load_cifar()
     settings = TrainSettings()
-    begin(method, {"fidelity": str(TRAININGS[method]), "settings": str(settings), "data": images.fingerprint})
+    begin(method, {"fidelity": TRAININGS[method], "settings": settings, "data": images.fingerprint})
     waiting = iter(unscored(method, keys))
 
     def propose() -> Job | None:
@@ -184,12 +193,45 @@ def score_by_training(method: str, keys: Sequence[str], *, num_workers: int) -> 
 
 
 def begin(method: str, settings: Mapping[str, Any]) -> None:
-    """Append a method's settings with machine and versions; stop where it was scored with others before."""
+    """Append a method's settings with machine and versions; stop where it was scored with others before.
+
+    Args:
+        method: The method.
+        settings: By name; dataclasses of `RECORDED_CLASSES` as they are, other JSON values likewise.
+    """
     headers = [record for record in read_records(NAME) if record.get("header") == method]
-    if headers and headers[-1]["settings"] != settings:
+    if headers and not is_same(headers[-1]["settings"], settings):
         raise SystemExit(f"{method} was scored with other settings: {headers[-1]['settings']}")
     if not headers:
-        append_record(NAME, {"header": method, "settings": settings})
+        texts = {name: str(value) if is_dataclass(value) else value for name, value in settings.items()}
+        append_record(NAME, {"header": method, "settings": texts})
+
+
+def is_same(recorded: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Tell whether recorded settings mean the same today; the texts of dataclasses may lack what came later."""
+    return recorded.keys() == settings.keys() and all(
+        value == (settings_of(recorded[name]) if is_dataclass(value) else recorded[name])
+        for name, value in settings.items()
+    )
+
+
+def settings_of(text: str) -> Any:
+    """Give the settings whose text stands in a record, fields that came later at their defaults.
+
+    What holds fields that are no more equals nothing of today: it is given as None.
+    """
+
+    def value_of(node: ast.expr) -> Any:  # of whatever type the field is
+        if not isinstance(node, ast.Call):
+            return ast.literal_eval(node)
+        assert isinstance(node.func, ast.Name), text
+        fields = {str(one.arg): value_of(one.value) for one in node.keywords}
+        return RECORDED_CLASSES[node.func.id](**fields)
+
+    try:
+        return value_of(ast.parse(text, mode="eval").body)
+    except TypeError:
+        return None
 
 
 def unscored(method: str, keys: Iterable[str]) -> list[str]:

@@ -58,12 +58,13 @@ def print_speed(record: dict[str, Any]) -> None:
         for loop in LOOPS
     )
     void = "VOID, " if record["is_void"] else ""
-    # Until the best of several was taken, the limit was torch.mm's.
+    # Until the best of several products was taken, the limit was torch.mm's.
     products = record.get("matrix_products", {"torch.mm": record["matrix_multiply_adds_per_second"]})
+    limit = "the best matrix product" if "matrix_product" in record else "torch.mm"
     print(
         f"{record['network']}: {void}{words}; ours is {rates['ours'] / rates['jpegs']:.2f} x jpegs and "
-        f"{rates['ours'] / rates['memory']:.2f} x memory, at {record['share_of_matrix_rate']:.0%} of the rate of the "
-        f"best matrix product ({words_of(products)})"
+        f"{rates['ours'] / rates['memory']:.2f} x memory, at {record['share_of_matrix_rate']:.0%} of the rate of "
+        f"{limit} ({words_of(products)})"
     )
 
 

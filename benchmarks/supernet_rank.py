@@ -9,10 +9,12 @@ computed again.
 """
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from macro_data import (
+    Population,
     canonical_key,
     load_cifar,
     load_table,
@@ -27,7 +29,7 @@ from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.screen import SupernetWorker
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.results.run_files import read_settings
-from effsearch.results.supernet_files import SupernetFiles
+from effsearch.results.supernet_files import SupernetFiles, supernet_of
 from effsearch.search.placement.local_pool import ProcessPool
 from effsearch.search.screening.screen import ScreenAnswer, ScreenTask, score_networks, train_supernet
 from effsearch.space.outcome import Fidelity
@@ -76,10 +78,14 @@ def main() -> None:
     if options.of_run:
         stored = read_settings(options.of_run).settings
         plan = stored_plan(stored["screen"]).supernet
-        files = SupernetFiles(options.of_run / "supernet")
+        files = supernet_of(options.of_run)
         method = f"supernet-run-{plan.num_steps}x{plan.num_replicas}-s{plan.seed}"
-    begin(method, {"plan": str(plan), "settings": str(SupernetSettings()), "data": images.fingerprint})
-    populations = ("all", "band", "everything") if options.split == "held_out" else ("all",)
+        if files.next_round(plan) < plan.num_rounds:
+            parser.error(f"the search in {options.of_run} has not trained its supernet to the end")
+    begin(method, {"plan": plan, "settings": SupernetSettings(), "data": images.fingerprint})
+    populations: tuple[Population, ...] = (
+        ("all", "band", "everything") if options.split == "held_out" else ("all",)
+    )
     samples = [sample_keys(options.split, population, options.networks) for population in populations]
     keys = unscored(method, [key for sample in samples for key in sample])
     pool: ProcessPool[ScreenTask, ScreenAnswer] = ProcessPool(
@@ -89,7 +95,7 @@ def main() -> None:
     )
 
     def note(round_index: int, result: RoundResult) -> None:
-        files.note(round_index, result)
+        files.note(round_index, result, now=datetime.now(UTC))
         print(f"round {round_index + 1} of {plan.num_rounds}: loss {result.train_loss:.3f}", flush=True)
 
     def take(point: Point, score: ScreenScore | None) -> None:

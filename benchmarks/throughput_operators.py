@@ -1,7 +1,8 @@
 """Where does the time of a training step go, and how far is each kind of operator from the limit?
 
-One process, one thread, our loop: once on the kernels, once on torch's operators alone. Steps are timed as they are,
-then a few are profiled, and the profile shares out the time that a step takes without it. Nothing else should run.
+One process, one thread, our loop: once on the kernels, once on torch's operators alone. Steps are timed as they are;
+then the kernels are given names, a few steps more are profiled, and the profile shares out the time that a step takes
+without either. Nothing else should run.
 
 The kernels do at once what torch does one after another, so parts of the two are not the same work: on the kernels
 `depthwise` holds the norm and activation before it, and backward those after it too; where there is a gate, `gate and
@@ -25,13 +26,14 @@ from throughput_loops import NAME, backward_multiply_adds, networks, prepare, tr
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from effsearch.proxy_train.kernels.switch import turned_off
+from effsearch.proxy_train.kernels.switch import is_on, turned_off
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.cost import layer_cost
 from effsearch.space.layer import Layer
 from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
 
+Context = contextlib.AbstractContextManager[None]
 Operators = Literal["kernels", "torch"]
 Part = Literal[
     "pointwise",
@@ -133,9 +135,15 @@ def kernels_named() -> Iterator[None]:
 
 
 class ProfiledSteps:
-    """Asked before each step: lets the first pass, times some, profiles some more, and stops the training."""
+    """Asked before each step: lets the first pass, times some, profiles some more, and stops the training.
 
-    def __init__(self) -> None:
+    Args:
+        naming: Holds while steps are profiled, and not while they are timed.
+    """
+
+    def __init__(self, naming: Context) -> None:
+        self._while_profiled = contextlib.ExitStack()
+        self._naming = naming
         self._times: list[float] = []  # of this process, at each call
         self._profile_started = 0.0
         self.profiler = profile(activities=[ProfilerActivity.CPU], record_shapes=True)
@@ -146,11 +154,13 @@ class ProfiledSteps:
         self._times.append(time.process_time())
         num_before = len(self._times) - 1
         if num_before == NUM_FIRST_STEPS + NUM_STEPS:
+            self._while_profiled.enter_context(self._naming)
             self.profiler.start()
             self._profile_started = time.perf_counter()
         elif num_before == NUM_FIRST_STEPS + NUM_STEPS + NUM_PROFILED:
             self.profiled_seconds = time.perf_counter() - self._profile_started
             self.profiler.stop()
+            self._while_profiled.close()
             return True
         return False
 
@@ -187,17 +197,21 @@ def measure_operators(folder: Path, *, names: Sequence[str]) -> None:
     """Profile every network that was asked for on the kernels and on torch, and append a record of each."""
     images, batch = load_cifar(), TrainSettings().batch_size
     prepare("ours", num_threads=1)
+    if not is_on():
+        raise SystemExit(
+            "the kernels are off in this process, so there are no operators of theirs to measure"
+        )
     for name in names:
         spec = networks()[name]
         counts = multiply_adds_by_part(spec, batch)
         products = measure_products(1)
         product, limit = limit_of(products)
-        both: tuple[tuple[Operators, contextlib.AbstractContextManager[None]], ...] = (
-            ("kernels", kernels_named()),
-            ("torch", turned_off()),
+        both: tuple[tuple[Operators, Context, Context], ...] = (
+            ("kernels", contextlib.nullcontext(), kernels_named()),
+            ("torch", turned_off(), contextlib.nullcontext()),
         )
-        for operators, context in both:
-            steps = ProfiledSteps()
+        for operators, context, naming in both:
+            steps = ProfiledSteps(naming)
             with context:
                 train("ours", spec, images, folder, num_epochs=None, seed=0, should_stop=steps)
             shares = steps.shares()

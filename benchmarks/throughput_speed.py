@@ -118,7 +118,7 @@ def measure_speed(folder: Path, *, seconds: float, names: Sequence[str]) -> None
         best: dict[Loop, Layout] = {}
         for _ in range(MAX_ROUNDS):
             loads.append(os.getloadavg()[0])
-            products.append(measure_products(num_cores))
+            products.append(measure_products(num_cores, clock=time.perf_counter))  # as the images are timed
             for loop in LOOPS:
                 for layout in [best[loop]] if loop in best else layouts[loop]:
                     rate = images_per_second(loop, spec, jpegs, layout, seconds)
@@ -133,9 +133,14 @@ def measure_speed(folder: Path, *, seconds: float, names: Sequence[str]) -> None
             )
             if is_steady:
                 break
-        ours = statistics.median(last["ours"])
+        # Of the rounds that count; each share is of a rate and a limit of one round.
+        products = products[-NUM_ROUNDS:]
         of_products = {one: statistics.median(found[one] for found in products) for one in products[0]}
         product, limit = limit_of(of_products)
+        share = statistics.median(
+            training_multiply_adds(spec) * ours / found[product]
+            for ours, found in zip(last["ours"], products, strict=True)
+        )
         append_record(
             NAME,
             {
@@ -152,7 +157,7 @@ def measure_speed(folder: Path, *, seconds: float, names: Sequence[str]) -> None
                     f"{loop} {layout}": [round(rate, 1) for rate in found]
                     for (loop, layout), found in rates.items()
                 },
-                "share_of_matrix_rate": round(training_multiply_adds(spec) * ours / limit, 4),
+                "share_of_matrix_rate": round(share, 4),
                 "matrix_multiply_adds_per_second": round(limit),
                 "matrix_product": product,
                 "matrix_products": {one: round(rate) for one, rate in of_products.items()},
