@@ -1,9 +1,11 @@
 """How much faster do the kernels make a training step on one thread, and where does its time go?
 
-python benchmarks/kernel_speed.py [NETWORK...]     # all of NETWORKS without arguments
+python benchmarks/kernel_speed.py [NETWORK...]             # all of NETWORKS without arguments
+python benchmarks/kernel_speed.py --bfloat16 [NETWORK...]  # products in bfloat16 against float32, both on the kernels
 
 Steps on torch's operators and on the kernels take turns in one process; a ratio is of two neighbours' CPU time, so
-what else the machine does weighs on both. The first step of each is not counted.
+what else the machine does weighs on both. The first step of each is not counted. Steps in either precision take turns
+by ten.
 """
 
 import statistics
@@ -20,7 +22,7 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from effsearch.proxy_train.build import build_model
-from effsearch.proxy_train.kernels.switch import turn_on, turned_off
+from effsearch.proxy_train.kernels.switch import can_narrow, narrow_products, turn_on, turned_off
 from effsearch.proxy_train.score import for_short_training
 from effsearch.proxy_train.train import TrainSettings, make_optimizer
 from effsearch.proxy_train.worker import prepare_worker
@@ -35,6 +37,8 @@ BATCH = 64
 NUM_PAIRS = 15
 NUM_PROFILED = 3
 NUM_OPERATORS = 8  # shown of each profile
+NUM_ROUNDS = 7
+STEPS_PER_ROUND = 10
 
 
 def b0(resolution: int, num_removed_strides: int) -> ModelSpec:
@@ -61,6 +65,8 @@ NETWORKS: Mapping[str, Callable[[], ModelSpec]] = {
     "macro 11211121, 32 px": lambda: macro("11211121", 32),
     "macro 22212222, 16 px": lambda: macro("22212222", 16),
     "macro 22212222, 32 px": lambda: macro("22212222", 32),
+    "macro 21121212, 32 px": lambda: macro("21121212", 32),
+    "macro 11111111, 32 px": lambda: macro("11111111", 32),
 }
 
 
@@ -113,10 +119,47 @@ def _operator(name: str, shapes: list[list[int]]) -> str:
     return f"{kind}, {'backward' if is_backward else 'forward'}"
 
 
+def measure_precisions(names: list[str]) -> None:
+    """Measure steps with products in bfloat16 against float32, print and append."""
+    assert can_narrow(), "this processor does not multiply in bfloat16"
+    for name in names or NETWORKS:
+        step = stepper(NETWORKS[name]())
+        seconds: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+        for index in range(NUM_ROUNDS + 1):
+            for precision, found in seconds.items():
+                with narrow_products() if precision == "bfloat16" else nullcontext():
+                    num_steps = STEPS_PER_ROUND if index else 1
+                    found.append(sum(seconds_of(step) for _ in range(num_steps)) / num_steps)
+        quartiles = {precision: statistics.quantiles(found[1:], n=4) for precision, found in seconds.items()}
+        shares = [one / other for one, other in zip(seconds["bfloat16"], seconds["float32"], strict=True)]
+        low, middle, high = statistics.quantiles(shares[1:], n=4)
+        print(
+            f"{name}: a step takes {quartiles['float32'][1]:.4f} s in float32, {quartiles['bfloat16'][1]:.4f} s in "
+            f"bfloat16, share {middle:.3f} (quartiles {low:.3f} to {high:.3f}, {NUM_ROUNDS} rounds)",
+            flush=True,
+        )
+        append_record(
+            NAME,
+            {
+                "what": "precisions",
+                "network": name,
+                "batch": BATCH,
+                "seconds_quartiles": quartiles,
+                "share": middle,
+                "share_quartiles": [low, high],
+                "num_rounds": NUM_ROUNDS,
+                "steps_per_round": STEPS_PER_ROUND,
+            },
+        )
+
+
 def main(names: list[str]) -> None:
     """Measure, print and append."""
     prepare_worker()
     assert turn_on(), "the kernels do not run here"
+    if names[:1] == ["--bfloat16"]:
+        measure_precisions(names[1:])
+        return
     for name in names or NETWORKS:
         step = stepper(NETWORKS[name]())
         plain: list[float] = []

@@ -20,6 +20,8 @@ from effsearch.command_line.shared import (
     Images,
     Json,
     MinMap,
+    Precision,
+    PrecisionOption,
     ProxyPixels,
     ProxyWidth,
     Run,
@@ -53,7 +55,7 @@ class Method(StrEnum):
 SEARCH_OPTIONS = (
     *("search", "grid_step", "data", "trials", "minutes", "seeds", "check", "seed", "workers", "run"),
     *("proxy_resolution", "min_map", "images", "epochs", "proxy_width"),
-    *("engine", "address", "trial_timeout", "device", "gpu_share", "cpus_per_trial", "storage"),
+    *("engine", "address", "trial_timeout", "device", "precision", "gpu_share", "cpus_per_trial", "storage"),
 )
 
 
@@ -123,6 +125,7 @@ def scale(
     address: Address = None,
     trial_timeout: TrialTimeout = None,
     device: DeviceName = Device.auto,
+    precision: PrecisionOption = Precision.auto,
     gpu_share: GpuShare = None,
     cpus_per_trial: CpusPerTrial = None,
     proxy_resolution: ProxyPixels = None,
@@ -213,6 +216,7 @@ def scale(
             address=address,
             trial_timeout=trial_timeout,
             device=device if is_searching else Device.cpu,
+            precision=precision,
             gpu_share=gpu_share,
             cpus_per_trial=cpus_per_trial,
             run=run,

@@ -35,6 +35,14 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Precision(StrEnum):
+    """In what trainings on a CPU compute their pointwise convolutions."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 def load_config(context: typer.Context, path: Path | None) -> Path | None:
     """Make a settings file the defaults of a command's options; flags still win."""
     if path is not None:
@@ -100,6 +108,14 @@ DeviceName = Annotated[
     Device,
     typer.Option("--device", help="What trains; auto: the run's own device, else a GPU where there is one."),
 ]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="Of pointwise convolutions in trainings on a CPU: bfloat16 is faster where the processor computes in "
+        "it, and its scores are others; auto: the run's own, else float32.",
+    ),
+]
 GpuShare = Annotated[
     float | None,
     typer.Option(help="Share of a GPU for each training, such as .25; default: as many as its memory holds."),
@@ -138,6 +154,7 @@ def placement_of(
     address: str | None,
     trial_timeout: float | None,
     device: Device,
+    precision: Precision,
     gpu_share: float | None,
     cpus_per_trial: float | None,
     run: Path | None,
@@ -151,6 +168,7 @@ def placement_of(
         address=address,
         trial_minutes=trial_timeout,
         device=device.value,
+        precision=precision.value,
         gpu_share=gpu_share,
         cpus_per_trial=cpus_per_trial,
         run=run,

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from effsearch.proxy_train.device_names import Device, DeviceKind
+from effsearch.proxy_train.device_names import Device, DeviceKind, PrecisionName
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.search.placement.time_limit import MOST_MINUTES, relative_cost
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity, Job
+from effsearch.space.outcome import Fidelity, Job, Precision
 
 Engine = Literal["local", "ray"]
 
@@ -33,6 +33,7 @@ class Placement:
     address: str = ""  # of a Ray cluster; "" starts one on this machine
     trial_minutes: float | None = None  # None: as many times what is expected as above
     device: DeviceKind = "cpu"
+    precision: Precision = "float32"  # asked for, of products on a CPU; a GPU has its own
     gpu_share: float = 1.0  # of a GPU that a worker takes; a cluster places workers by it
     cpus_per_trial: float = 1.0  # that a cluster counts for a worker
     fills_gpus: bool = False  # whether the number of workers is to become what the GPUs hold
@@ -46,7 +47,7 @@ class Placement:
             raise UsageError(f"--trial-timeout must be above 0, got {self.trial_minutes:g}")
 
     def to_settings(self) -> dict[str, Any]:
-        """Give what is stored with a run, as JSON values; the device is stored with how networks are trained."""
+        """Give what is stored with a run, as JSON values; what scores depend on is stored with the training."""
         return {name: value for name, value in asdict(self).items() if name in PLACEMENT_SETTINGS}
 
     def seconds_allowed(self, expected_seconds: float, fidelity: Fidelity) -> Callable[[Job], float | None]:
@@ -82,6 +83,7 @@ def make_placement(
     address: str | None = None,
     trial_minutes: float | None = None,
     device: Device = "cpu",
+    precision: PrecisionName = "auto",
     gpu_share: float | None = None,
     cpus_per_trial: float | None = None,
     run: Path | None = None,
@@ -94,6 +96,7 @@ def make_placement(
         address: Of a Ray cluster.
         trial_minutes: That one may take.
         device: "auto" is the device of the run that goes on, else a GPU where there is one; on a cluster the CPU.
+        precision: "auto" is that of the run that goes on, else float32.
         gpu_share: Of a GPU that a worker takes.
         cpus_per_trial: Cores that a cluster counts for a worker.
         run: That may be there already.
@@ -111,6 +114,8 @@ def make_placement(
     kind = _settle_device(device, engine, run)
     if gpu_share is not None and kind == "cpu":
         raise UsageError("--gpu-share is for a GPU: give it with --device cuda")
+    if precision != "auto" and kind == "cuda":
+        raise UsageError("--precision is for the CPU: a GPU computes convolutions in bfloat16 where it can")
     is_open = num_workers is None
     if num_workers is None and engine == "ray" and address:
         from effsearch.search.placement.ray_pool import count_workers
@@ -136,6 +141,7 @@ def make_placement(
         address=address or "",
         trial_minutes=trial_minutes,
         device=kind,
+        precision=_settle_precision(precision, kind, run),
         gpu_share=1.0 if gpu_share is None else gpu_share,
         cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
         fills_gpus=is_open and kind == "cuda" and engine == "local" and gpu_share is None,
@@ -153,6 +159,13 @@ def _settle_device(device: Device, engine: Engine, run: Path | None) -> DeviceKi
     from effsearch.proxy_train.device import resolve_device
 
     return "cuda" if resolve_device(device).type == "cuda" else "cpu"
+
+
+def _settle_precision(precision: PrecisionName, device: DeviceKind, run: Path | None) -> Precision:
+    if precision != "auto" or device == "cuda" or run is None or not is_run(run):
+        return "float32" if precision == "auto" else precision
+    stored = read_settings(run).settings.get("training", {}).get("precision", "float32")
+    return "bfloat16" if stored == "bfloat16" else "float32"
 
 
 def usable_cores() -> int:

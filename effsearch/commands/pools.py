@@ -130,7 +130,7 @@ def open_executor(
     """
     seconds_allowed = placement.seconds_allowed(expected_seconds, fidelity)
     evaluate: Evaluator = ProxyEvaluator(
-        handle=images.handle, settings=TrainSettings(), device=placement.device
+        handle=images.handle, settings=TrainSettings(), device=placement.device, precision=placement.precision
     )
     shipment = ship_for(images, placement)
     if shipment is not None:

@@ -27,7 +27,7 @@ from effsearch.search.fidelity import (
     make_rungs,
 )
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity
+from effsearch.space.outcome import Fidelity, Precision
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
@@ -150,6 +150,7 @@ def plan_fidelity(
     num_workers: int,
     enough: int = ENOUGH_TRAININGS,
     device: DeviceKind = "cpu",
+    precision: Precision = "float32",
 ) -> FidelityChoice:
     """Choose the fidelity of a run: as the user says, else the dearest of which the time buys enough.
 
@@ -163,6 +164,7 @@ def plan_fidelity(
         num_workers: Trainings side by side.
         enough: Trainings wanted.
         device: That the networks are timed on.
+        precision: That they are timed in.
     """
     per_image: dict[tuple[int, float, int], float] = {}
 
@@ -171,7 +173,9 @@ def plan_fidelity(
         key = (fidelity.num_removed_strides, fidelity.width, fidelity.resolution)
         num_val = min(len(images.val), settings.max_val_images)
         if key not in per_image:
-            per_step = step_seconds(bases, fidelity, images, batch_size=settings.batch_size, device=device)
+            per_step = step_seconds(
+                bases, fidelity, images, batch_size=settings.batch_size, device=device, precision=precision
+            )
             per_image[key] = per_step / settings.batch_size
         return per_image[key] * (fidelity.num_images * fidelity.num_epochs + num_val * FORWARD_SHARE)
 
@@ -200,9 +204,10 @@ def step_seconds(
     *,
     batch_size: int,
     device: DeviceKind = "cpu",
+    precision: Precision = "float32",
 ) -> float:
     """Give the seconds of one training step on this machine, the mean over some networks."""
-    compute = compute_on(resolve_device(device))
+    compute = compute_on(resolve_device(device), precision)
     one_step = dataclasses.replace(fidelity, num_images=batch_size, num_epochs=1)
     seconds = [
         estimate_seconds(
@@ -250,10 +255,14 @@ def describe_fidelity(fidelity: Fidelity) -> str:
     return ", ".join(words)
 
 
-def train_settings_record(batch_share: float = 1.0, *, device: DeviceKind = "cpu") -> dict[str, Any]:
+def train_settings_record(
+    batch_share: float = 1.0, *, device: DeviceKind = "cpu", precision: Precision = "float32"
+) -> dict[str, Any]:
     """Give the training settings as they are stored with a run, or those of a training with a share of the batch.
 
-    A GPU rounds otherwise than a CPU, so it is one of them; the CPU is not named, and runs from before GPUs go on.
+    A GPU rounds otherwise than a CPU, and bfloat16 otherwise than float32, so they are among them; the CPU and
+    float32 are not named, and runs from before there were others go on.
     """
     settings = TrainSettings() if batch_share == 1 else with_batch_share(TrainSettings(), batch_share)
-    return dataclasses.asdict(settings) | ({} if device == "cpu" else {"device": device})
+    named = {} if device == "cpu" else {"device": device}
+    return dataclasses.asdict(settings) | named | ({} if precision == "float32" else {"precision": precision})

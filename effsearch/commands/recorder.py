@@ -13,7 +13,7 @@ from effsearch.results.screened import read_screening, to_screen_entry
 from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
 from effsearch.search.problem import Problem
-from effsearch.space.outcome import Evaluation
+from effsearch.space.outcome import Evaluation, Precision
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.supernet_work import ScreenScore, SupernetPlan
@@ -27,11 +27,14 @@ SCREENED_AT_ONCE = 64
 class Recorder:
     """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
 
-    def __init__(self, run: RunDir, images: ImageData, *, device: DeviceKind) -> None:
+    def __init__(
+        self, run: RunDir, images: ImageData, *, device: DeviceKind, precision: Precision = "float32"
+    ) -> None:
         self._run = run
         self._ledger: Ledger = run.open_ledger()
         self._fingerprint = images.fingerprint
-        self._device = device
+        self._device: DeviceKind = device
+        self._precision: Precision = precision
         self._screened: list[LedgerEntry] = []  # not yet written
 
     def history(self) -> list[Evaluation]:
@@ -54,7 +57,9 @@ class Recorder:
                 evaluation,
                 data_fingerprint=self._fingerprint,
                 settings_hash=settings_hash(
-                    train_settings_record(evaluation.job.batch_share, device=self._device)
+                    train_settings_record(
+                        evaluation.job.batch_share, device=self._device, precision=self._precision
+                    )
                 ),
                 now=datetime.now(UTC),
             )

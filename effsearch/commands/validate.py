@@ -47,7 +47,7 @@ from effsearch.search.validating.validation import (
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Evaluation, Fidelity, Job
+from effsearch.space.outcome import Evaluation, Fidelity, Job, Precision
 from effsearch.space.search_space import Label
 from effsearch.space.spec import ModelSpec
 
@@ -86,7 +86,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         stop_at=options.stop_at,
         seed=options.seed or 0,
     )
-    stored = _read_baseline(options.run, options.placement.device)
+    stored = _read_baseline(options.run, options.placement.device, options.placement.precision)
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
@@ -168,7 +168,7 @@ def make_certificate(
     )
 
 
-def _read_baseline(run: Path, device: DeviceKind) -> StoredSettings:
+def _read_baseline(run: Path, device: DeviceKind, precision: Precision = "float32") -> StoredSettings:
     """Give the settings of a run whose proxy can be validated.
 
     Raises:
@@ -184,7 +184,10 @@ def _read_baseline(run: Path, device: DeviceKind) -> StoredSettings:
     scored_on = stored.settings["training"].get("device", "cpu")
     if scored_on != device:
         raise UsageError(f"{run} was scored on {scored_on}, so nothing new compares with it on {device}")
-    if stored.settings["training"] != proxy.train_settings_record(device=device):
+    scored_in = stored.settings["training"].get("precision", "float32")
+    if scored_in != precision:
+        raise UsageError(f"{run} was scored in {scored_in}, so nothing new compares with it in {precision}")
+    if stored.settings["training"] != proxy.train_settings_record(device=device, precision=precision):
         raise UsageError(
             f"{run} was trained by another version of effsearch, so nothing new compares with it"
         )
@@ -261,7 +264,7 @@ def _validate(
     placement: Placement,
     watcher: Watcher,
 ) -> Validation:
-    recorder = Recorder(run, images, device=placement.device)
+    recorder = Recorder(run, images, device=placement.device, precision=placement.precision)
 
     def record(evaluation: Evaluation) -> None:
         recorder.record(evaluation)

@@ -1,18 +1,21 @@
 """What does a training compute on, and how?
 
-On the CPU one thread gives the same weights to the bit. On a GPU the images stay on the device, convolutions run in
+On the CPU one thread gives the same weights to the bit, and the pointwise convolutions run in bfloat16 where that is
+asked for and the processor can. On a GPU the images stay on the device, convolutions run in
 bfloat16, nothing in a step waits for the host, and a long training replays its step as a CUDA graph. Scores of the
 two differ in rounding, so the device is a part of what a score depends on.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
 
 from effsearch.proxy_train.device_names import Device
+from effsearch.proxy_train.kernels import switch
 from effsearch.space.errors import UsageError
+from effsearch.space.outcome import Precision
 
 MAX_TRIALS_PER_GPU = 8
 LEAST_GPU_SHARE = 0.05
@@ -33,13 +36,22 @@ class Compute:
     has_autocast: bool  # bfloat16 in training; scores are always taken in float32
     has_graphs: bool  # the step of a long training is captured once and then replayed
     steps_per_look: int  # after how many steps the host looks at the losses; until then it runs ahead
+    wants_narrow_products: bool = False  # bfloat16 in pointwise convolutions alone, where the kernels can
 
     def autocast(self) -> AbstractContextManager[object]:
         """Give the context that the forward pass of a training runs in."""
+        if self.wants_narrow_products:
+            return switch.narrow_products()
         # No weight is used twice in a pass, so a cache of cast weights would only take memory.
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.has_autocast, cache_enabled=False
         )
+
+    @property
+    def precision(self) -> Precision:
+        """The precision that a training's convolutions have: that which was asked for, or what can be had."""
+        is_narrow = self.has_autocast or (self.wants_narrow_products and switch.can_narrow())
+        return "bfloat16" if is_narrow else "float32"
 
 
 ON_CPU = Compute(
@@ -71,10 +83,10 @@ def visible_gpus() -> int:
     return torch.cuda.device_count()
 
 
-def compute_on(device: torch.device) -> Compute:
-    """Give how trainings run on a device: all that pays there."""
+def compute_on(device: torch.device, precision: Precision = "float32") -> Compute:
+    """Give how trainings run on a device: all that pays there, and in bfloat16 on a CPU only what is to be."""
     if device.type == "cpu":
-        return ON_CPU
+        return ON_CPU if precision == "float32" else replace(ON_CPU, wants_narrow_products=True)
     return Compute(
         device=device,
         has_resident_images=True,

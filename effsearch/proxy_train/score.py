@@ -24,7 +24,7 @@ from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model, with_batch_share
-from effsearch.space.outcome import Fidelity, ProxyResult, TrainingFailed
+from effsearch.space.outcome import Fidelity, Precision, ProxyResult, TrainingFailed
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
 
@@ -62,6 +62,7 @@ class ProxyEvaluator:
     handle: Path  # of the decoded images, `ImageData.handle`
     settings: TrainSettings
     device: DeviceKind = "cpu"
+    precision: Precision = "float32"  # on a CPU; see `Compute`
 
     def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         """Give the score of a network.
@@ -76,7 +77,8 @@ class ProxyEvaluator:
             RunError: The decoded images are gone.
             UsageError: There is no such device.
         """
-        images, compute = opened_images(self.handle), compute_on(resolve_device(self.device))
+        images = opened_images(self.handle)
+        compute = compute_on(resolve_device(self.device), self.precision)
         release_memory(compute.device)  # of the training before, however it ended
         with memory_as_failure():
             training = train_proxy(images, spec, fidelity, seed, self.settings, compute)
@@ -87,6 +89,7 @@ class ProxyEvaluator:
             train_seconds=training.train_seconds,
             num_images_seen=training.num_images_seen,
             used_kernels=compute.device.type == "cpu" and switch.is_on(),
+            precision=compute.precision,
         )
 
     def with_batch_share(self, share: float) -> "ProxyEvaluator":
@@ -104,7 +107,8 @@ def evaluate_on_test(
         RunError: The decoded images are gone.
         UsageError: There is no such device.
     """
-    images, compute = opened_images(evaluator.handle), compute_on(resolve_device(evaluator.device))
+    images = opened_images(evaluator.handle)
+    compute = compute_on(resolve_device(evaluator.device), evaluator.precision)
     release_memory(compute.device)  # of the training before, however it ended
     with memory_as_failure():
         training = train_proxy(images, spec, fidelity, seed, evaluator.settings, compute)

@@ -63,6 +63,7 @@ def to_entry(
         time=now.isoformat(),
         batch_share=job.batch_share,
         used_kernels=None if result is None else result.used_kernels,
+        precision=None if result is None else result.precision,
     )
 
 
@@ -82,6 +83,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
             train_seconds=entry.train_seconds,
             num_images_seen=int(fidelity["num_images"] * fidelity["num_epochs"]),
             used_kernels=entry.used_kernels,
+            precision=entry.precision,
         )
     coefficients = entry.coefficients
     triple = (coefficients["alpha"], coefficients["beta"], coefficients["gamma"]) if coefficients else None

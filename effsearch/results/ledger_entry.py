@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 from effsearch.results.json_files import to_json_text
 from effsearch.results.user_names import to_field_names, to_user_names
-from effsearch.space.outcome import EvaluationKind
+from effsearch.space.outcome import EvaluationKind, Precision
 
 SCHEMA_VERSION = 1
 
@@ -68,6 +68,7 @@ class LedgerEntry:
     features: Mapping[str, float] = field(default_factory=dict)  # known without a separate training
     batch_share: float = 1.0  # of the run's batch; less where memory ran out, and `settings_hash` says so too
     used_kernels: bool | None = None  # in training, by its worker's word; None from before workers said so
+    precision: Precision | None = None  # that convolutions had in training; None from before workers said so
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
@@ -86,6 +87,8 @@ class LedgerEntry:
             raise ValueError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
         if not isinstance(self.used_kernels, bool | None):
             raise ValueError(f"used_kernels must be true or false, got {self.used_kernels!r}")
+        if self.precision not in (None, *get_args(Precision)):
+            raise ValueError(f"precision must be float32 or bfloat16, got {self.precision!r}")
         if self.failure and self.val_accuracy is not None:
             raise ValueError(f"a failure has no accuracy, got {self.val_accuracy} and {self.failure!r}")
         if not self.failure and self.val_accuracy is None and self.kind != "screen":
@@ -123,6 +126,8 @@ def to_line(entry: LedgerEntry) -> str:
         del record["batch_share"]
     if entry.used_kernels is None:
         del record["used_kernels"]
+    if entry.precision is None:
+        del record["precision"]
     record["fidelity"] = to_user_names(entry.fidelity)
     return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
 
@@ -144,6 +149,7 @@ def from_record(record: object) -> LedgerEntry:
     values.setdefault("features", {})  # written only where there are some
     values.setdefault("batch_share", 1.0)  # written only where it was less
     values.setdefault("used_kernels", None)
+    values.setdefault("precision", None)
     known = {one.name for one in fields(LedgerEntry)}
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")

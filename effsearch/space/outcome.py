@@ -33,6 +33,10 @@ class Fidelity:
             raise SpecError(f"num_removed_strides must not be negative, got {self.num_removed_strides}")
 
 
+# Of the products in a training's convolutions: on a GPU of all, on a CPU of the pointwise ones. The rest is float32.
+Precision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyResult:
     """What one short training gave."""
@@ -42,6 +46,7 @@ class ProxyResult:
     train_seconds: float
     num_images_seen: int
     used_kernels: bool | None = None  # of effsearch's own, as far as they go; None where nobody says so
+    precision: Precision | None = None  # that convolutions really had; None where nobody says so
 
 
 class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not an error

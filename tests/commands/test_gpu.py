@@ -92,6 +92,28 @@ def test_auto_goes_on_with_the_device_of_the_run(tmp_path: Path, stored: Any, de
     assert make_placement(device="cuda", run=run).device == "cuda"
 
 
+def test_float32_is_not_named_in_what_scores_depend_on_and_bfloat16_is() -> None:
+    assert train_settings_record(precision="float32") == train_settings_record()
+    narrow = train_settings_record(precision="bfloat16")
+    assert narrow == {**train_settings_record(), "precision": "bfloat16"}
+    assert settings_hash(narrow) != settings_hash(train_settings_record())
+
+
+@pytest.mark.parametrize(("stored", "precision"), [({}, "float32"), ({"precision": "bfloat16"}, "bfloat16")])
+def test_auto_goes_on_with_the_precision_of_the_run(tmp_path: Path, stored: Any, precision: str) -> None:
+    run = run_trained_on(tmp_path / "run", **stored)
+    assert make_placement(run=run).precision == precision
+    assert make_placement(run=tmp_path / "new").precision == "float32"
+    assert make_placement(precision="bfloat16", run=run).precision == "bfloat16"
+    assert make_placement(precision="float32", run=run).precision == "float32"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_has_its_own_precision() -> None:
+    with pytest.raises(UsageError, match="--precision is for the CPU"):
+        make_placement(device="cuda", precision="bfloat16")
+
+
 @pytest.mark.usefixtures("no_gpu")
 def test_a_run_of_a_gpu_does_not_go_on_without_one(tmp_path: Path) -> None:
     run = run_trained_on(tmp_path / "run", device="cuda")
@@ -116,6 +138,13 @@ def test_a_proxy_is_validated_on_the_device_it_scored_on(tmp_path: Path) -> None
     assert _read_baseline(run, "cuda").command == "baseline"
     with pytest.raises(UsageError, match="was scored on cuda, so nothing new compares with it on cpu"):
         _read_baseline(run, "cpu")
+    stored["settings"]["training"] = json.loads(json.dumps(train_settings_record(precision="bfloat16")))
+    (run / "settings.json").write_text(json.dumps(stored))
+    assert _read_baseline(run, "cpu", "bfloat16").command == "baseline"
+    with pytest.raises(
+        UsageError, match="was scored in bfloat16, so nothing new compares with it in float32"
+    ):
+        _read_baseline(run, "cpu", "float32")
 
 
 def test_neither_device_nor_share_is_stored_as_a_place() -> None:

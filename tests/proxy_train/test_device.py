@@ -55,6 +55,8 @@ def test_a_device_that_there_is_not_is_refused():
 
 def test_the_cpu_trains_as_always():
     assert compute_on(CPU) is ON_CPU
+    assert ON_CPU.precision == "float32"
+    assert compute_on(CPU, "bfloat16").wants_narrow_products
     assert not any((ON_CPU.has_resident_images, ON_CPU.has_autocast, ON_CPU.has_graphs))
     assert ON_CPU.steps_per_look == 1
     assert fits_on_device(10**15, CPU)

@@ -94,6 +94,15 @@ def test_a_score_says_whether_its_training_was_on_the_kernels(evaluator):
             assert evaluator(SPEC, fidelity, 1).used_kernels is used_kernels
 
 
+@pytest.mark.parametrize("can_narrow", [True, False])
+def test_a_score_says_what_precision_its_training_had(evaluator, monkeypatch, can_narrow: bool):
+    fidelity = dataclasses.replace(FIDELITY, num_images=16, num_epochs=1)
+    assert evaluator(SPEC, fidelity, 1).precision == "float32"
+    monkeypatch.setattr(switch, "can_narrow", lambda: can_narrow)
+    asked = dataclasses.replace(evaluator, precision="bfloat16")
+    assert asked(SPEC, fidelity, 1).precision == ("bfloat16" if can_narrow else "float32")
+
+
 def test_images_are_opened_once_in_a_process(evaluator):
     assert opened_images(evaluator.handle) is opened_images(evaluator.handle)
 

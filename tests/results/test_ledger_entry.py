@@ -50,6 +50,17 @@ def test_what_a_training_ran_on_is_written_where_its_worker_said_so(
     assert "used_kernels" not in json.loads(to_line(make_entry()))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_of_a_training_is_written_where_its_worker_said_so(
+    make_entry: MakeEntry, precision: str
+) -> None:
+    entry = make_entry(precision=precision)
+    record = json.loads(to_line(entry))
+    assert record["precision"] == precision
+    assert from_record(record) == entry
+    assert "precision" not in json.loads(to_line(make_entry()))
+
+
 def test_the_keys_in_the_file_are_those_users_know(make_entry: MakeEntry) -> None:
     record = json.loads(to_line(make_entry()))
     assert record["schema_version"] == 1
@@ -109,6 +120,7 @@ def test_what_a_score_does_not_depend_on_leaves_the_key(make_entry: MakeEntry) -
         ({"batch_share": 0.0}, "batch_share must be above 0 and at most 1, got 0.0"),
         ({"batch_share": 2.0}, "batch_share must be above 0 and at most 1, got 2.0"),
         ({"used_kernels": "yes"}, "used_kernels must be true or false, got 'yes'"),
+        ({"precision": "half"}, "precision must be float32 or bfloat16, got 'half'"),
         ({"train_seconds": -1.0}, "train_seconds must be finite and at least 0"),
     ],
 )

@@ -54,7 +54,7 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
 
 
 def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResult:
-    recorder = Recorder(run, plan.images, device=plan.placement.device)
+    recorder = Recorder(run, plan.images, device=plan.placement.device, precision=plan.placement.precision)
     started = time.monotonic()
     try:
         history = recorder.history()

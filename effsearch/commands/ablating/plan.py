@@ -158,6 +158,7 @@ def choose_base_fidelity(
             num_workers=placement.num_workers,
             enough=enough,
             device=placement.device,
+            precision=placement.precision,
         )
 
     stored = proxy.stored_fidelity(options.run)
@@ -222,7 +223,9 @@ def run_settings(plan: AblationPlan) -> dict[str, Any]:
         "base_resolution": plan.base_resolution,
         **dataclasses.asdict(plan.settings),
         "fidelity": dataclasses.asdict(plan.proxy_fidelity),
-        "training": proxy.train_settings_record(device=plan.placement.device),
+        "training": proxy.train_settings_record(
+            device=plan.placement.device, precision=plan.placement.precision
+        ),
         **plan.placement.to_settings(),
     }
 

@@ -96,7 +96,9 @@ def _search(
     problem, settings = plan.problem, plan.search
     started = time.monotonic()
     with (
-        contextlib.closing(Recorder(run, plan.images, device=plan.placement.device)) as recorder,
+        contextlib.closing(
+            Recorder(run, plan.images, device=plan.placement.device, precision=plan.placement.precision)
+        ) as recorder,
         Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
     ):
         history = recorder.history()

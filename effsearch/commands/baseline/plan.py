@@ -156,6 +156,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         minutes=_minutes_for_trainings(options, screen),
         num_workers=placement.num_workers,
         device=placement.device,
+        precision=placement.precision,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
     num_rungs = (
@@ -220,7 +221,9 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "screen_minutes": options.screen_minutes,
         "screen": None if plan.screen is None else stored_form(plan.screen),
         "warm_start": None if options.warm_start is None else str(options.warm_start),
-        "training": proxy.train_settings_record(device=plan.placement.device),
+        "training": proxy.train_settings_record(
+            device=plan.placement.device, precision=plan.placement.precision
+        ),
         **plan.placement.to_settings(),
     }
 

@@ -75,6 +75,7 @@ def search_for_base(
         minutes=None if settings.minutes is None else settings.minutes / FACTOR,  # what candidates cost
         num_workers=placement.num_workers,
         device=placement.device,
+        precision=placement.precision,
     )
     watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
     spec, fidelity = narrow_base(base.spec, choice.fidelity)
@@ -100,7 +101,7 @@ def search_for_base(
         **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(device=placement.device),
+        "training": proxy.train_settings_record(device=placement.device, precision=placement.precision),
         **placement.to_settings(),
         **storage_setting(storage),
     }
@@ -168,7 +169,9 @@ def _search(
         left = minutes_text(max(0.0, settings.minutes * 60 - seconds))
         watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
 
-    with contextlib.closing(Recorder(run, images, device=placement.device)) as recorder:
+    with contextlib.closing(
+        Recorder(run, images, device=placement.device, precision=placement.precision)
+    ) as recorder:
 
         def record(evaluation: Evaluation) -> None:
             recorder.record(evaluation)

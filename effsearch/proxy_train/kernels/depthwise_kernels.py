@@ -18,6 +18,7 @@ from effsearch.proxy_train.kernels.lanes import (
     add,
     fma,
     load,
+    load_as,
     splat,
     store,
     sub,
@@ -48,7 +49,9 @@ def from_blocks(blocks: int, rows: int, num_rows: int, channels: int) -> None:
 
 @inlined
 def _fill(
-    source: int,
+    x_bytes: int,
+    x: int,
+    offset: int,
     source_pixel: int,
     table: int,
     code: int,
@@ -62,20 +65,23 @@ def _fill(
     if table == 0:
         for row in range(rows):
             for column in range(columns):
-                value = load(source + (row * columns + column) * source_pixel)
+                value = load_as(x_bytes, x, offset + (row * columns + column) * source_pixel)
                 store(target + row * target_row + column * target_column, value)
     else:
         scale = load(table + start)
         shift = load(table + source_pixel + start)
         for row in range(rows):
             for column in range(columns):
-                z = fma(load(source + (row * columns + column) * source_pixel), scale, shift)
+                value = load_as(x_bytes, x, offset + (row * columns + column) * source_pixel)
+                z = fma(value, scale, shift)
                 store(target + row * target_row + column * target_column, activate(z, code))
 
 
 @inlined
 def _fill_gradient(
+    dz_bytes: int,
     y: int,
+    offset: int,
     pixel: int,
     table: int,
     code: int,
@@ -96,16 +102,16 @@ def _fill_gradient(
     c = load(table + 5 * pixel + start)
     for row in range(rows):
         for column in range(columns):
-            at = (row * columns + column) * pixel
+            at = offset + (row * columns + column) * pixel
             value = load(y + at)
-            given = fma(load(dz + at), factor, extra)
+            given = fma(load_as(dz_bytes, dz, at), factor, extra)
             given = activation_gradient(fma(value, scale, shift), given, code)
             gradient = fma(scale, given, fma(b, sub(value, mean), c))
             store(target + row * target_row + column * target_column, gradient)
 
 
 @cache
-def forward_kernel(kernel_size: int, stride: int) -> Any:
+def forward_kernel(kernel_size: int, stride: int, x_bytes: int = FLOAT_BYTES) -> Any:
     """Give the kernel that puts the convolution of activation(norm(x)) at y, and sums y as `sum_map` does.
 
     Its `about` is filled with y's first pixel.
@@ -113,7 +119,7 @@ def forward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @kernel(kind=f"{kernel_size}_{stride}")
+    @kernel(kind=f"{kernel_size}_{stride}_{x_bytes}")
     def forward(
         x: int,
         table: int,
@@ -136,9 +142,22 @@ def forward_kernel(kernel_size: int, stride: int) -> Any:
         for image in range(batch):
             for block in range(num_blocks(channels)):
                 start = block_start(block, channels)
-                source = x + image * height * width * pixel + start
+                source = image * height * width * pixel + start
                 target = y + image * out_height * out_width * pixel + start
-                _fill(source, pixel, table, code, start, inner, buffer_row, LANE_BYTES, height, width)
+                _fill(
+                    x_bytes,
+                    x,
+                    source,
+                    pixel,
+                    table,
+                    code,
+                    start,
+                    inner,
+                    buffer_row,
+                    LANE_BYTES,
+                    height,
+                    width,
+                )
                 convolve(
                     kernel_size,
                     stride,
@@ -166,7 +185,9 @@ def forward_kernel(kernel_size: int, stride: int) -> Any:
 
 
 @cache
-def backward_kernel(kernel_size: int, stride: int) -> Any:
+def backward_kernel(
+    kernel_size: int, stride: int, x_bytes: int = FLOAT_BYTES, dy_bytes: int = FLOAT_BYTES
+) -> Any:
     """Give the kernel of the gradients by x's norm and by the weights.
 
     From the gradient by activation(norm(y)) * gate, whose pooled sums' gradient is `pooled`, it makes the one by y;
@@ -176,7 +197,7 @@ def backward_kernel(kernel_size: int, stride: int) -> Any:
     border = kernel_size // 2
     taps = kernel_size * kernel_size
 
-    @kernel(kind=f"{kernel_size}_{stride}")
+    @kernel(kind=f"{kernel_size}_{stride}_{x_bytes}_{dy_bytes}")
     def backward(
         x: int,
         table: int,
@@ -207,21 +228,34 @@ def backward_kernel(kernel_size: int, stride: int) -> Any:
         for image in range(batch):
             for block in range(num_blocks(channels)):
                 start = block_start(block, channels)
-                source = x + image * height * width * pixel + start
-                target = dx + image * height * width * pixel + start
+                source = image * height * width * pixel + start
+                target = dx + source
                 from_y = image * out_height * out_width * pixel + start
                 _fill(
-                    source, pixel, table, code, start, buffer + inner, buffer_row, LANE_BYTES, height, width
+                    x_bytes,
+                    x,
+                    source,
+                    pixel,
+                    table,
+                    code,
+                    start,
+                    buffer + inner,
+                    buffer_row,
+                    LANE_BYTES,
+                    height,
+                    width,
                 )
                 _fill_gradient(
-                    y + from_y,
+                    dy_bytes,
+                    y,
+                    from_y,
                     pixel,
                     y_table,
                     y_code,
                     start,
                     load_or(gate, image * pixel + start, 1.0),
                     load_or(pooled, image * pixel + start, 0.0),
-                    dy + from_y,
+                    dy,
                     dy_buffer + inner,
                     stride * buffer_row,
                     stride * LANE_BYTES,
@@ -271,7 +305,7 @@ def backward_kernel(kernel_size: int, stride: int) -> Any:
                 total = splat(float32(0.0))
                 products = splat(float32(0.0))
                 for at in range(height * width):
-                    value = load(source + at * pixel)
+                    value = load_as(x_bytes, x, source + at * pixel)
                     given = load(dx_buffer + at * LANE_BYTES)
                     dz = activation_gradient(fma(value, scale, shift), given, code)
                     store(target + at * pixel, dz)

@@ -18,15 +18,15 @@ from effsearch.proxy_train.kernels.depthwise_kernels import (
     from_blocks,
     to_blocks,
 )
-from effsearch.proxy_train.kernels.lanes import LANES
+from effsearch.proxy_train.kernels.lanes import FLOAT_BYTES, LANES
 from effsearch.proxy_train.kernels.norm_kernels import (
     combine_shares,
-    norm_activate,
-    norm_gradient,
+    norm_activate_kernel,
+    norm_gradient_kernel,
     pool_activated,
-    scale_map,
-    sum_gated,
-    sum_gradients,
+    scale_map_kernel,
+    sum_gated_kernel,
+    sum_gradients_kernel,
 )
 from effsearch.proxy_train.kernels.norm_operator import NormStep, address, batch_table, packed
 from effsearch.proxy_train.kernels.norm_table import TABLE_ROWS, fill_table, finish_gradients, new_sums
@@ -44,19 +44,29 @@ class Gate:
 
 
 def depthwise_chain(
-    x: Tensor, before: NormStep | None, conv: nn.Conv2d, after: NormStep, gate: Gate | None
+    x: Tensor,
+    before: NormStep | None,
+    conv: nn.Conv2d,
+    after: NormStep,
+    gate: Gate | None,
+    *,
+    result_type: torch.dtype = torch.float32,
 ) -> Tensor:
     """Give gate(after(conv(before(x)))), with the batch's own statistics.
 
     Args:
-        x: float32 (batch, channels, height, width), at least LANES channels; a raw map where there is a norm before.
+        x: (batch, channels, height, width), at least LANES channels: float32, or a raw map, which may be bfloat16,
+            where there is a norm before.
         before: Norm and activation before the convolution, or nothing.
         conv: Depthwise, without bias; its kernel odd, padded by half of it, and its stride the same both ways.
         after: Norm and activation after the convolution.
         gate: Squeeze-excite after that, or nothing.
+        result_type: float32, or bfloat16 for what reads it rounded anyway.
     """
     norm_weight, norm_bias = (before.norm.weight, before.norm.bias) if before else (None, None)
-    chain = _Chain(before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled())
+    chain = _Chain(
+        before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled(), result_type
+    )
     given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]  # torch's
         chain,
         x,
@@ -78,6 +88,7 @@ class _Chain:
     stride: int
     gate: Gate | None
     needs_gradient: bool
+    result_type: torch.dtype
 
 
 class _DepthwiseChain(torch.autograd.Function):
@@ -106,7 +117,7 @@ class _DepthwiseChain(torch.autograd.Function):
         border = chain.kernel_size // 2
         buffer = torch.zeros((height + 2 * border) * (width + 2 * border) * LANES)
         blocks = _weight_blocks(weight, is_turned=False)
-        forward_kernel(chain.kernel_size, chain.stride)(
+        forward_kernel(chain.kernel_size, chain.stride, x.element_size())(
             x.data_ptr(),
             address(table),
             chain.before.code if chain.before else 0,
@@ -133,9 +144,9 @@ class _DepthwiseChain(torch.autograd.Function):
         )
         code = chain.after.code
         pooled = factors = None
-        result = torch.empty_like(y)
+        result = torch.empty_like(y, dtype=chain.result_type if chain.gate is None else torch.float32)
         if chain.gate is None:
-            norm_activate(
+            norm_activate_kernel(FLOAT_BYTES, result.element_size())(
                 y.data_ptr(), y_table.data_ptr(), code, 0, result.data_ptr(), batch * pixels, channels
             )
         else:
@@ -155,9 +166,9 @@ class _DepthwiseChain(torch.autograd.Function):
                 pooled.requires_grad_(chain.needs_gradient)
                 factors = chain.gate.apply(pooled)
             activated = result
-            result = _target_like(activated)
+            result = _target_like(activated, chain.result_type)
             packed_factors = factors.detach().contiguous()  # by name: an address keeps nothing alive
-            scale_map(
+            scale_map_kernel(result.element_size())(
                 activated.data_ptr(),
                 packed_factors.data_ptr(),
                 result.data_ptr(),
@@ -183,7 +194,7 @@ class _DepthwiseChain(torch.autograd.Function):
         dgate: tuple[Tensor | None, ...] = ()
         y_sums = new_sums(channels)
         if chain.gate is None:
-            sum_gradients(
+            sum_gradients_kernel(FLOAT_BYTES, dresult.element_size())(
                 y.data_ptr(),
                 y_table.data_ptr(),
                 code,
@@ -194,7 +205,7 @@ class _DepthwiseChain(torch.autograd.Function):
             )
         else:
             shares = torch.empty(batch, 5, channels)
-            sum_gated(
+            sum_gated_kernel(dresult.element_size())(
                 y.data_ptr(),
                 y_table.data_ptr(),
                 code,
@@ -224,8 +235,8 @@ class _DepthwiseChain(torch.autograd.Function):
         blocks = _weight_blocks(weight, is_turned=True)
         dblocks = torch.zeros_like(blocks)
         sums = new_sums(channels)
-        dx = torch.empty_like(x)
-        backward_kernel(chain.kernel_size, chain.stride)(
+        dx = torch.empty_like(x, dtype=torch.float32)
+        backward_kernel(chain.kernel_size, chain.stride, x.element_size(), dresult.element_size())(
             x.data_ptr(),
             address(table),
             chain.before.code if chain.before else 0,
@@ -253,9 +264,9 @@ class _DepthwiseChain(torch.autograd.Function):
         norm_dweight = norm_dbias = None
         if table is not None:
             norm_dweight, norm_dbias = finish_gradients(table, sums, count=batch * height * width)
-            dz, dx = dx, _target_like(dx)
+            dz, dx = dx, _target_like(dx, x.dtype)
             # dz is past the activation already: code 0.
-            norm_gradient(
+            norm_gradient_kernel(x.element_size(), dx.element_size())(
                 x.data_ptr(),
                 table.data_ptr(),
                 0,
@@ -267,9 +278,9 @@ class _DepthwiseChain(torch.autograd.Function):
         return None, dx, norm_dweight, norm_dbias, dweight, after_dweight, after_dbias, *dgate
 
 
-def _target_like(x: Tensor) -> Tensor:
+def _target_like(x: Tensor, kind: torch.dtype) -> Tensor:
     """Give where a map that is made from x alone may go: its own place, unless blocks of channels overlap."""
-    return x if x.shape[1] % LANES == 0 else torch.empty_like(x)
+    return x if x.shape[1] % LANES == 0 and x.dtype == kind else torch.empty_like(x, dtype=kind)
 
 
 def _weight_blocks(weight: Tensor, *, is_turned: bool) -> Tensor:

@@ -1,7 +1,8 @@
 """How does a numba function handle several channels at once?
 
-A `Lanes` value is one vector register of float32: neighbouring channels of one pixel. Addresses are plain integers,
-and nothing checks them: what calls a kernel checks shapes and layouts first.
+A `Lanes` value is one vector register of float32: neighbouring channels of one pixel. In memory a map may be of
+bfloat16, which is widened when it is loaded and rounded when it is stored. Addresses are plain integers, and nothing
+checks them: what calls a kernel checks shapes and layouts first.
 """
 
 from typing import Any
@@ -12,9 +13,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from effsearch.proxy_train.kernels.compiling import intrinsic
+from effsearch.proxy_train.kernels.compiling import intrinsic, literal_intrinsic
 
 FLOAT_BYTES = 4
+NARROW_BYTES = 2  # of a bfloat16: the upper half of a float32
 LANES = 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
 LANE_BYTES = LANES * FLOAT_BYTES
 
@@ -24,6 +26,8 @@ _INT = ir.IntType(32)
 FLOATS = ir.VectorType(_FLOAT, LANES)
 _DOUBLES = ir.VectorType(_DOUBLE, LANES)
 _INTS = ir.VectorType(_INT, LANES)
+_SHORTS = ir.VectorType(ir.IntType(16), LANES)
+_QUIET = 0x7FC0  # bfloat16's "not a number", as torch writes it
 
 Builder = Any  # llvmlite and numba have no types
 Value = Any
@@ -110,6 +114,40 @@ def store(typing_context: Any, address: Any, value: Any) -> Any:
     return types.int32(types.int64, lanes_type), emit
 
 
+@literal_intrinsic
+def load_as(typing_context: Any, num_bytes: Any, address: Any, offset: Any) -> Any:
+    """Give the vector of a map whose values have so many bytes, at an offset counted as if they had four."""
+    is_narrow = num_bytes.literal_value == NARROW_BYTES
+
+    def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
+        _bytes, address, offset = args
+        if not is_narrow:
+            return emit_load(builder, builder.add(address, offset))
+        at = builder.add(address, builder.ashr(offset, emit_size(1), flags=("exact",)))
+        halves = builder.load(builder.inttoptr(at, _SHORTS.as_pointer()), align=NARROW_BYTES)
+        return builder.bitcast(builder.shl(builder.zext(halves, _INTS), _ints(16)), FLOATS)
+
+    return lanes_type(num_bytes, types.int64, types.int64), emit
+
+
+@literal_intrinsic
+def store_as(typing_context: Any, num_bytes: Any, address: Any, offset: Any, value: Any) -> Any:
+    """Put a vector into a map whose values have so many bytes, the nearest ones; ties go to the even one."""
+    is_narrow = num_bytes.literal_value == NARROW_BYTES
+
+    def emit(_: Any, builder: Builder, __: Any, args: Any) -> Value:
+        _bytes, address, offset, value = args
+        if is_narrow:
+            at = builder.add(address, builder.ashr(offset, emit_size(1), flags=("exact",)))
+            pointer = builder.inttoptr(at, _SHORTS.as_pointer())
+            builder.store(_emit_narrow(builder, value), pointer, align=NARROW_BYTES)
+        else:
+            emit_store(builder, builder.add(address, offset), value)
+        return cgutils.get_null_value(_INT)
+
+    return types.int32(num_bytes, types.int64, types.int64, lanes_type), emit
+
+
 @intrinsic
 def splat(typing_context: Any, value: Any) -> Any:
     """Give a vector that holds one float32 everywhere."""
@@ -183,6 +221,14 @@ def add_to_doubles(typing_context: Any, address: Any, value: Any) -> Any:
         return cgutils.get_null_value(_INT)
 
     return types.int32(types.int64, lanes_type), emit
+
+
+def _emit_narrow(builder: Builder, value: Value) -> Value:
+    bits = builder.bitcast(value, _INTS)
+    is_odd = builder.and_(builder.lshr(bits, _ints(16)), _ints(1))
+    rounded = builder.lshr(builder.add(builder.add(bits, _ints(0x7FFF)), is_odd), _ints(16))
+    is_no_number = builder.fcmp_unordered("uno", value, value)
+    return builder.trunc(builder.select(is_no_number, _ints(_QUIET), rounded), _SHORTS)
 
 
 def _emit_sigmoid(builder: Builder, x: Value) -> Value:

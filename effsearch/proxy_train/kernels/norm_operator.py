@@ -10,8 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from effsearch.proxy_train.kernels.norm_kernels import norm_activate as norm_activate_kernel
-from effsearch.proxy_train.kernels.norm_kernels import norm_gradient, sum_gradients, sum_map
+from effsearch.proxy_train.kernels.lanes import FLOAT_BYTES
+from effsearch.proxy_train.kernels.norm_kernels import (
+    norm_activate_kernel,
+    norm_gradient_kernel,
+    sum_gradients_kernel,
+    sum_map_kernel,
+)
 from effsearch.proxy_train.kernels.norm_table import TABLE_ROWS, fill_table, finish_gradients, new_sums
 
 
@@ -26,7 +31,8 @@ class NormStep:
 def norm_activate(x: Tensor, step: NormStep, shortcut: Tensor | None = None) -> Tensor:
     """Give activation(norm(x)) + shortcut, with the batch's own statistics.
 
-    Both are float32 (batch, channels, height, width), with at least LANES channels.
+    Both are (batch, channels, height, width), with at least LANES channels. The result is float32, and so is the
+    shortcut; x may be bfloat16.
     """
     given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]  # torch's
     return given
@@ -46,9 +52,9 @@ def batch_table(x: Tensor, step: NormStep, weight: Tensor, bias: Tensor) -> Tens
     """Give a norm's table for the statistics of a packed map, and move its running statistics on."""
     channels = x.shape[1]
     pixels = x.numel() // channels
-    about = x[0, :, 0, 0].contiguous()
+    about = x[0, :, 0, 0].float().contiguous()
     sums = new_sums(channels)
-    sum_map(x.data_ptr(), about.data_ptr(), sums.data_ptr(), pixels, channels)
+    sum_map_kernel(x.element_size())(x.data_ptr(), about.data_ptr(), sums.data_ptr(), pixels, channels)
     table = torch.empty(TABLE_ROWS, channels)
     fill_table(table, sums, about, count=pixels, weight=weight, bias=bias, norm=step.norm)
     return table
@@ -63,9 +69,9 @@ class _NormActivate(torch.autograd.Function):
         if shortcut is not None:
             shortcut = packed(shortcut)
         table = batch_table(x, step, weight, bias)
-        y = torch.empty_like(x)
+        y = torch.empty_like(x, dtype=torch.float32)
         channels = x.shape[1]
-        norm_activate_kernel(
+        norm_activate_kernel(x.element_size(), FLOAT_BYTES)(
             x.data_ptr(),
             table.data_ptr(),
             step.code,
@@ -87,7 +93,7 @@ class _NormActivate(torch.autograd.Function):
         pixels = x.numel() // channels
         sums = new_sums(channels)
         table = ctx.table
-        sum_gradients(
+        sum_gradients_kernel(x.element_size(), FLOAT_BYTES)(
             x.data_ptr(),
             table.data_ptr(),
             ctx.code,
@@ -98,7 +104,7 @@ class _NormActivate(torch.autograd.Function):
         )
         dweight, dbias = finish_gradients(table, sums, count=pixels)
         dx = torch.empty_like(x)
-        norm_gradient(
+        norm_gradient_kernel(x.element_size(), dx.element_size())(
             x.data_ptr(), table.data_ptr(), ctx.code, dy.data_ptr(), dx.data_ptr(), pixels, channels
         )
         return None, dx, dweight, dbias, dy if ctx.needs_input_grad[4] else None

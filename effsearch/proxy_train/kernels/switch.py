@@ -1,19 +1,23 @@
 """Do blocks run on the kernels in this process?
 
 Not before `turn_on`: it needs numba, and a self-test that the kernels pass. Without either everything runs on
-torch's own operators, somewhat slower, and scores differ in the last digits.
+torch's own operators, somewhat slower, and scores differ in the last digits. Pointwise convolutions are computed in
+bfloat16 only inside `narrow_products`, which needs a processor that does so, and another self-test: scores then
+differ in more than that.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_runner: Callable[[Any, Tensor], Tensor] | None = None  # run_block once turned on; numba takes long to load
+_runner: Callable[..., Tensor] | None = None  # run_block once turned on; numba takes long to load
 _was_told = False
+_has_narrow_products = False
 
 
 def turn_on() -> bool:
@@ -46,6 +50,25 @@ def is_on() -> bool:
     return _runner is not None and torch.get_num_threads() == 1
 
 
+def can_narrow() -> bool:
+    """Tell whether the kernels are on and may compute products in bfloat16; the reason why not is logged once."""
+    return is_on() and _is_narrow_sound()
+
+
+@cache
+def _is_narrow_sound() -> bool:
+    try:
+        from effsearch.proxy_train.kernels.self_test import find_narrow_fault
+
+        with torch.inference_mode(False):
+            fault = find_narrow_fault()
+    except Exception as error:  # as in `turn_on`
+        fault = f"{type(error).__name__}: {error}"
+    if fault is not None:
+        logging.getLogger(__name__).warning("training in float32, not in bfloat16: %s", fault)
+    return fault is None
+
+
 def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] | None:
     """Give what runs a block in training, or None where torch does: the kernels are for one thread and float32.
 
@@ -65,7 +88,7 @@ def runner_for(block: nn.Module, x: Tensor) -> Callable[[Any, Tensor], Tensor] |
         or any(_needs_torch(module) for module in block.children())
     ):
         return None
-    return _runner
+    return partial(_runner, has_narrow_products=True) if _has_narrow_products else _runner
 
 
 def _needs_torch(module: nn.Module) -> bool:
@@ -76,6 +99,20 @@ def _needs_torch(module: nn.Module) -> bool:
         or module._backward_hooks
         or module._backward_pre_hooks
     )
+
+
+@contextmanager
+def narrow_products() -> Iterator[None]:
+    """Compute pointwise convolutions of blocks on the kernels in bfloat16 for a while, if this machine can.
+
+    What is computed inside is differentiated in the same way, wherever that happens.
+    """
+    global _has_narrow_products
+    before, _has_narrow_products = _has_narrow_products, can_narrow()
+    try:
+        yield
+    finally:
+        _has_narrow_products = before
 
 
 @contextmanager
