@@ -32,6 +32,7 @@ from effsearch.search.model.standardise import (
 
 GROWTH = 1.15  # sizes are estimated anew when there are this many times more rows
 DRAWS_OF_SHARES = 200
+POINTS_AT_ONCE = 2_048  # whose covariances with all rows are held at one time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,12 @@ class Surrogate:
 
     def mean(self, points: IntArray, features: FloatArray | None = None) -> FloatArray:
         """Give the mean alone, which is much quicker."""
-        return self.scaling.outward(self._cross(self._inputs(points, features)) @ self.weights)
+        means = []
+        for start in range(0, max(1, len(points)), POINTS_AT_ONCE):
+            part = slice(start, start + POINTS_AT_ONCE)
+            inputs = self._inputs(points[part], None if features is None else features[part])
+            means.append(self._cross(inputs) @ self.weights)
+        return self.scaling.outward(np.concatenate(means))
 
     def sample(
         self,
