@@ -1,7 +1,7 @@
 """Does another way of training a candidate for a short while reach more in the same time?
 
     python benchmarks/training_ways.py run                # 9 ways, 2 networks, 3 seeds: about 2.5 core-hours
-    python benchmarks/training_ways.py run --epochs 2 4 --ways default half-at-16 half-at-24 batch-128 bf16-pointwise
+    python benchmarks/training_ways.py run --epochs 2 4 --ways default half-at-16 half-at-24 batch-128 bfloat16
                                                           # for the time to an accuracy: about 2 core-hours
     python benchmarks/training_ways.py exits              # 60 networks at 16 px: about 40 core-minutes
     python benchmarks/training_ways.py table
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bf16_products import bf16_pointwise, has_bf16, rates_by_type
+from bf16_products import has_bf16, rates_by_type
 from early_exits import measure_exits, print_exits
 from growing_resolution import check_growing, train_growing
 from macro_data import load_cifar
@@ -38,7 +38,7 @@ from effsearch.proxy_train.augment import AugmentSettings
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import ON_CPU
-from effsearch.proxy_train.kernels.switch import is_on
+from effsearch.proxy_train.kernels.switch import can_narrow, narrow_products
 from effsearch.proxy_train.score import normalisation_of, score_on_split
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model
 from effsearch.proxy_train.worker import prepare_worker
@@ -52,7 +52,7 @@ DEFAULT = "default"
 NUM_WARM_STEPS = 2  # of an untimed training before each: kernels are loaded, memory is asked for
 
 Point = tuple[float, float]  # time and accuracy
-Arithmetic = Literal["float32", "bf16-pointwise", "bf16-autocast"]
+Arithmetic = Literal["float32", "bfloat16", "bf16-autocast"]  # the second is --precision bfloat16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ WAYS: Mapping[str, Way] = {
     "batch-256": Way(settings=TrainSettings(batch_size=256)),
     "flips-only": Way(settings=TrainSettings(augment=AugmentSettings(crop_share=0.0))),
     "no-augmentation": Way(settings=TrainSettings(augment=AugmentSettings(crop_share=0.0, flips=False))),
-    "bf16-pointwise": Way(arithmetic="bf16-pointwise"),
+    "bfloat16": Way(arithmetic="bfloat16"),
     "bf16-autocast": Way(arithmetic="bf16-autocast"),
 }
 
@@ -95,8 +95,8 @@ def train_way(
             seed=seed,
         )
         return model
-    is_narrow = way.arithmetic == "bf16-pointwise"
-    with bf16_pointwise() if is_narrow else contextlib.nullcontext():
+    is_narrow = way.arithmetic == "bfloat16"
+    with narrow_products() if is_narrow else contextlib.nullcontext():
         train_model(
             model,
             images.train,
@@ -197,8 +197,8 @@ def _is_skipped(name: str) -> bool:
     if arithmetic != "float32" and not has_bf16():
         print(f"{name} is left out: this processor does not multiply in bfloat16", flush=True)
         return True
-    if arithmetic == "bf16-pointwise" and not is_on():
-        print(f"{name} is left out: the kernels are off in this process", flush=True)
+    if arithmetic == "bfloat16" and not can_narrow():
+        print(f"{name} is left out: the kernels do not compute in bfloat16 in this process", flush=True)
         return True
     return False
 
