@@ -1,5 +1,6 @@
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -176,9 +177,12 @@ def test_a_search_on_a_machine_that_fails_now_and_then_ends_with_what_was_asked(
     def is_bad(seed: int, attempt: int) -> bool:
         return hangs(seed, attempt) or bool(functions.is_faulty(seed, attempt, 0.05))
 
-    def seconds_allowed(job: Job) -> float | None:
-        num_tried = len(list(tmp_path.glob(f"{job.seed}-*")))
-        return 3.0 if hangs(job.seed, num_tried) else None  # on a busy machine a new worker takes longer
+    handed_out = Counter[int]()
+
+    def seconds_allowed(job: Job) -> float:
+        attempt = handed_out[job.seed]
+        handed_out[job.seed] += 1
+        return 5.0 if hangs(job.seed, attempt) else 120.0  # a new worker takes long on a busy machine
 
     executor = start(faulty, num_workers=2, seconds_allowed=seconds_allowed, say=said.append)
     record: list[Evaluation] = []
