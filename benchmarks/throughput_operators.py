@@ -117,7 +117,7 @@ def multiply_adds_by_part(spec: ModelSpec, batch: int) -> dict[Part, tuple[int, 
 def kernels_named() -> Iterator[None]:
     """Let the profiler see the kernels that operators are made of, but for the depthwise convolution's own."""
     # Not above: numba takes long to load, and every process of the other measurements imports this file.
-    from effsearch.proxy_train.kernels import depthwise_operator, norm_operator
+    from effsearch.proxy_train.kernels import depthwise_operator, norm_kernels, norm_operator
 
     def named(name: str, kernel: Any) -> Any:  # a compiled function, which numba has not typed
         def call(*arguments: int) -> None:
@@ -126,11 +126,17 @@ def kernels_named() -> Iterator[None]:
 
         return call
 
+    def named_of(name: str, make: Any) -> Any:  # what gives the kernel for maps of some types
+        return lambda *sizes: named(name, make(*sizes))
+
     with contextlib.ExitStack() as stack:
         for module in (depthwise_operator, norm_operator):
             for name, value in list(vars(module).items()):
                 if hasattr(value, "py_func"):
                     stack.enter_context(mock.patch.object(module, name, named(name, value)))
+                elif name.endswith("_kernel") and value.__module__ == norm_kernels.__name__:
+                    kernel = named_of(name.removesuffix("_kernel"), value)
+                    stack.enter_context(mock.patch.object(module, name, kernel))
         yield
 
 

@@ -111,6 +111,8 @@ def make_placement(
         raise UsageError("--cpus-per-trial is for a cluster: give it with --engine ray")
     if cpus_per_trial is not None and not cpus_per_trial > 0:
         raise UsageError(f"--cpus-per-trial must be above 0, got {cpus_per_trial:g}")
+    if gpu_share is not None and not 0 < gpu_share <= 1:
+        raise UsageError(f"--gpu-share must be above 0 and at most 1, got {gpu_share:g}")
     kind = _settle_device(device, engine, run)
     if gpu_share is not None and kind == "cpu":
         raise UsageError("--gpu-share is for a GPU: give it with --device cuda")

@@ -249,7 +249,10 @@ class _Search:
     def run_confirmation(self) -> None:
         if not any(evaluation.result for evaluation in self.trained.evaluations):
             failures = [evaluation.failure for evaluation in self.trained.evaluations]
-            raise RunError(f"no training came to a score; the last failed with: {failures[-1]}")
+            raise RunError(
+                f"no training came to a score; the last failed with: {failures[-1]}; failures count as trials: once "
+                "that is mended, give more --trials to go on"
+            )
         finalists = keep_confirmed(self.trained, self.finalists or self.choose_finalists())
         owed = owed_trainings(self.trained, finalists, self.settings.num_seeds)
         top = len(self.problem.rungs) - 1

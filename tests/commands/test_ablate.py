@@ -269,7 +269,7 @@ def test_a_short_time_buys_fewer_images_and_epochs_and_never_other_pixels(
     Path("tiny.json").write_text(to_json(tiny_base()))
 
     def step_seconds(
-        bases: object, fidelity: Fidelity, images: object, *, batch_size: int, device: str
+        bases: object, fidelity: Fidelity, images: object, *, batch_size: int, **more: object
     ) -> float:  # an image takes a millisecond at full size
         return 1e-3 * batch_size * (fidelity.resolution / resolution) ** 2
 

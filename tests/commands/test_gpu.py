@@ -124,7 +124,7 @@ def test_a_run_of_a_gpu_does_not_go_on_without_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 1.5])
 @pytest.mark.usefixtures("two_gpus")
 def test_a_share_that_none_can_have_is_refused(share: float) -> None:
-    with pytest.raises(UsageError, match=r"--gpu-share must be from 0.05 to 1"):
+    with pytest.raises(UsageError, match=r"--gpu-share must be (from 0\.05 to 1|above 0 and at most 1), got"):
         make_placement(device="cuda", gpu_share=share)
 
 

@@ -56,6 +56,7 @@ class LittleMemory:
     handle: Path
     settings: TrainSettings
     device: str = "cpu"
+    precision: str = "float32"
     tried: ClassVar[list[int]] = []  # batch sizes, in the order of trainings
 
     def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:

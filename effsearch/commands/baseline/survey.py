@@ -57,6 +57,10 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
             f"{choice.num_trainings} trainings"
         )
     watcher.say(text)
+    if plan.placement.precision == "bfloat16":
+        watcher.say(
+            "precision: products in bfloat16 where a worker's processor has them; the ledger says where"
+        )
     if choice.num_rungs_down and settings.minutes is not None:
         watcher.say(
             "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "

@@ -63,4 +63,4 @@ def unprepared_words(reply: Reply, host: str = "") -> str:
 
 def hung_words(seconds: float) -> str:
     """Say that a task was stopped for taking too long."""
-    return f"ran for more than {seconds:.0f} s and was stopped"
+    return f"ran for more than {seconds:.3g} s and was stopped (--trial-timeout allows more)"

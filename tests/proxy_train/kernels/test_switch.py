@@ -181,12 +181,31 @@ def test_kernels_that_fail_their_test_are_not_used(
     assert "differs from torch's" in caplog.text
 
 
+def no_kernel(*_: int) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
 @pytest.mark.parametrize(
-    "name", ["pool_activated", "scale_map", "sum_gated", "combine_shares", "sum_gradients"]
+    ("name", "stand_in"),
+    [
+        ("pool_activated", no_kernel),
+        ("scale_map_kernel", lambda *_: no_kernel),
+        ("sum_gated_kernel", lambda *_: no_kernel),
+        ("combine_shares", no_kernel),
+        ("sum_gradients_kernel", lambda *_: no_kernel),
+    ],
 )
-def test_the_self_test_misses_no_kernel_of_a_chain(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(depthwise_operator, name, lambda *_: None)
-    assert not self_test._chain_agrees(3, 1)
+def test_the_self_test_misses_no_kernel_of_a_chain(
+    name: str, stand_in: Any, is_narrow: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(depthwise_operator, name, stand_in)
+    assert not self_test._chain_agrees(3, 1, is_narrow=is_narrow)
+
+
+def test_the_self_test_in_bfloat16_misses_no_gradient_of_a_norm(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(depthwise_operator, "norm_gradient_kernel", lambda *_: no_kernel)
+    assert not self_test._chain_agrees(3, 1, is_narrow=True)
 
 
 def test_a_chain_that_cannot_be_compiled_is_left_to_torch_and_that_is_said(
