@@ -18,6 +18,8 @@ from effsearch.space.outcome import Fidelity, Job, Precision
 
 Engine = Literal["local", "ray"]
 
+LEAST_GPU_SHARE = 0.05
+
 TIMES_EXPECTED = 10.0  # what a training may take at the most, in times of what it is expected to take
 SPARE_SECONDS = 60.0  # beside that: a worker that was just started loads torch first
 # A run goes on with other ones: none of them changes a score.
@@ -111,8 +113,7 @@ def make_placement(
         raise UsageError("--cpus-per-trial is for a cluster: give it with --engine ray")
     if cpus_per_trial is not None and not cpus_per_trial > 0:
         raise UsageError(f"--cpus-per-trial must be above 0, got {cpus_per_trial:g}")
-    if gpu_share is not None and not 0 < gpu_share <= 1:
-        raise UsageError(f"--gpu-share must be above 0 and at most 1, got {gpu_share:g}")
+    num_slots = None if gpu_share is None else slots_for_share(gpu_share)
     kind = _settle_device(device, engine, run)
     if gpu_share is not None and kind == "cpu":
         raise UsageError("--gpu-share is for a GPU: give it with --device cuda")
@@ -129,14 +130,12 @@ def make_placement(
         )
     if num_workers is None:
         num_workers = usable_cores() if kind == "cpu" or engine == "ray" else 1
-    if gpu_share is not None:
-        from effsearch.proxy_train.device import num_gpu_workers, slots_for_share, visible_gpus
+    if num_slots is not None and is_open and engine == "local":
+        from effsearch.proxy_train.device import num_gpu_workers, visible_gpus
 
-        slots = slots_for_share(gpu_share)
-        if is_open and engine == "local":
-            num_workers = num_gpu_workers(
-                num_gpus=visible_gpus(), slots_per_gpu=slots, num_cores=usable_cores()
-            )
+        num_workers = num_gpu_workers(
+            num_gpus=visible_gpus(), slots_per_gpu=num_slots, num_cores=usable_cores()
+        )
     return Placement(
         num_workers=num_workers,
         engine=engine,
@@ -148,6 +147,17 @@ def make_placement(
         cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
         fills_gpus=is_open and kind == "cuda" and engine == "local" and gpu_share is None,
     )
+
+
+def slots_for_share(share: float) -> int:
+    """Give how many trials share one GPU where each gets a share of it.
+
+    Raises:
+        UsageError: The share is not from .05 to 1.
+    """
+    if not LEAST_GPU_SHARE <= share <= 1:
+        raise UsageError(f"--gpu-share must be from {LEAST_GPU_SHARE:g} to 1, got {share:g}")
+    return int(1 / share + 1e-9)  # 1 / .2 is not to fall to 4
 
 
 def _settle_device(device: Device, engine: Engine, run: Path | None) -> DeviceKind:

@@ -142,7 +142,7 @@ class Block(nn.Module):
             x = self._modules[layer.name](x)  # type: ignore[misc]  # __init__ put it there
         elif layer.kind == "linear":
             x = functional.dropout(x.flatten(1), layer.drop_rate, training=self.training)
-            x = self._modules[layer.name](x)  # type: ignore[misc]  # as above
+            x = self._modules[layer.name](x)  # type: ignore[misc]  # __init__ put it there
         elif layer.kind == "max_pool":
             x = functional.max_pool2d(x, layer.kernel_size, layer.stride, layer.kernel_size // 2)
         elif layer.kind == "global_pool":
@@ -150,7 +150,7 @@ class Block(nn.Module):
         elif layer.kind == "pool_and_pad":
             x = pool_and_pad(x, stride=layer.stride, out_channels=layer.out_channels)
         if layer.has_norm:
-            x = self._modules[f"{layer.name}_norm"](x)  # type: ignore[misc]  # as above
+            x = self._modules[f"{layer.name}_norm"](x)  # type: ignore[misc]  # __init__ put it there
         return ACTIVATIONS[layer.activation](x)
 
 

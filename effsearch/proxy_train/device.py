@@ -18,7 +18,6 @@ from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Precision
 
 MAX_TRIALS_PER_GPU = 8
-LEAST_GPU_SHARE = 0.05
 # Of the free memory, what is planned with; fragments and the largest candidates need the rest.
 FREE_SHARE = 0.9
 # CUDA's own in each process, beside its tensors: its context, libraries and workspaces. Assumed, not measured.
@@ -107,17 +106,6 @@ def release_memory(device: torch.device) -> None:
     """Hand memory that no tensor uses back to the device, for the other processes on it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def slots_for_share(share: float) -> int:
-    """Give how many trials share one GPU where each gets a share of it.
-
-    Raises:
-        UsageError: The share is not from .05 to 1.
-    """
-    if not LEAST_GPU_SHARE <= share <= 1:
-        raise UsageError(f"--gpu-share must be from {LEAST_GPU_SHARE:g} to 1, got {share:g}")
-    return int(1 / share + 1e-9)  # 1 / .2 is not to fall to 4
 
 
 def slots_for_memory(*, peak_bytes: int, free_bytes: int) -> int:

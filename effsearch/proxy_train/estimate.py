@@ -59,7 +59,7 @@ def estimate_seconds(
                 model.zero_grad(set_to_none=True)
                 with compute.autocast():
                     loss = cross_entropy(model(images), labels)
-                loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
+                loss.backward()  # type: ignore[no-untyped-call]  # torch has not typed it
                 seconds.append(clock() - started)
     finally:
         torch.set_num_threads(num_threads)

@@ -10,7 +10,7 @@ import torch
 
 from effsearch.commands import gpu, pools
 from effsearch.commands.gpu import fill_gpus
-from effsearch.commands.placement import Placement, make_placement
+from effsearch.commands.placement import Placement, make_placement, slots_for_share
 from effsearch.commands.proxy import ProxyOptions, settled_fidelity, train_settings_record
 from effsearch.commands.validate import _read_baseline
 from effsearch.commands.watching import Watcher
@@ -121,10 +121,24 @@ def test_a_run_of_a_gpu_does_not_go_on_without_one(tmp_path: Path) -> None:
         make_placement(device="auto", run=run)
 
 
+@pytest.mark.parametrize(
+    ("share", "slots"), [(1.0, 1), (0.6, 1), (0.5, 2), (0.34, 2), (1 / 3, 3), (0.25, 4), (0.2, 5), (0.05, 20)]
+)
+def test_a_share_is_as_many_slots_as_whole_shares_fit(share: float, slots: int) -> None:
+    assert slots_for_share(share) == slots
+    assert slots * share <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 0.04, 1.01, float("nan")])
+def test_no_slots_are_given_for_a_share_that_none_can_have(share: float) -> None:
+    with pytest.raises(UsageError, match=r"--gpu-share must be from 0\.05 to 1, got "):
+        slots_for_share(share)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.5])
 @pytest.mark.usefixtures("two_gpus")
 def test_a_share_that_none_can_have_is_refused(share: float) -> None:
-    with pytest.raises(UsageError, match=r"--gpu-share must be (from 0\.05 to 1|above 0 and at most 1), got"):
+    with pytest.raises(UsageError, match=r"--gpu-share must be from 0.05 to 1"):
         make_placement(device="cuda", gpu_share=share)
 
 

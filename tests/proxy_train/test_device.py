@@ -13,7 +13,6 @@ from effsearch.proxy_train.device import (
     release_memory,
     resolve_device,
     slots_for_memory,
-    slots_for_share,
 )
 from effsearch.space.errors import UsageError
 
@@ -61,20 +60,6 @@ def test_the_cpu_trains_as_always():
     assert ON_CPU.steps_per_look == 1
     assert fits_on_device(10**15, CPU)
     release_memory(CPU)
-
-
-@pytest.mark.parametrize(
-    ("share", "slots"), [(1.0, 1), (0.6, 1), (0.5, 2), (0.34, 2), (1 / 3, 3), (0.25, 4), (0.2, 5), (0.05, 20)]
-)
-def test_a_share_is_as_many_slots_as_whole_shares_fit(share, slots):
-    assert slots_for_share(share) == slots
-    assert slots * share <= 1 + 1e-9
-
-
-@pytest.mark.parametrize("share", [0.0, -1.0, 0.04, 1.01, float("nan")])
-def test_a_share_that_none_can_have_is_refused(share):
-    with pytest.raises(UsageError, match=r"--gpu-share must be from 0\.05 to 1, got "):
-        slots_for_share(share)
 
 
 def test_trials_that_share_a_gpu_fit_into_its_free_memory():

@@ -67,7 +67,7 @@ def depthwise_chain(
     chain = _Chain(
         before, after, conv.kernel_size[0], conv.stride[0], gate, torch.is_grad_enabled(), result_type
     )
-    given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]  # torch's
+    given: Tensor = _DepthwiseChain.apply(  # type: ignore[no-untyped-call]  # torch has not typed it
         chain,
         x,
         norm_weight,

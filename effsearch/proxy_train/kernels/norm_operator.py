@@ -34,7 +34,7 @@ def norm_activate(x: Tensor, step: NormStep, shortcut: Tensor | None = None) -> 
     Both are (batch, channels, height, width), with at least LANES channels. The result is float32, and so is the
     shortcut; x may be bfloat16.
     """
-    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]  # torch's
+    given: Tensor = _NormActivate.apply(step, x, step.norm.weight, step.norm.bias, shortcut)  # type: ignore[no-untyped-call]  # torch has not typed it
     return given
 
 

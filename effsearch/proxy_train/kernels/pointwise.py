@@ -22,7 +22,7 @@ from effsearch.proxy_train.kernels.product_kernels import (
 
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:
     """Give the convolution of x (batch, in_channels, height, width) with weights (out, in_channels, 1, 1)."""
-    given: Tensor = _Pointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch's
+    given: Tensor = _Pointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch has not typed it
     return given
 
 
@@ -31,7 +31,7 @@ def narrow_pointwise(x: Tensor, weight: Tensor) -> Tensor:
 
     Gradients are of the types of what they are by; between, all three products round to bfloat16.
     """
-    given: Tensor = _NarrowPointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch's
+    given: Tensor = _NarrowPointwise.apply(x, weight)  # type: ignore[no-untyped-call]  # torch has not typed it
     return given
 
 
