@@ -169,7 +169,10 @@ def test_a_dry_run_trains_nothing_and_makes_no_run(effsearch: Effsearch) -> None
     assert "screening: a supernet at 16 px" in ended.err
     assert "ladder: 2 rungs" in ended.err
     assert len(plan["rungs"]) == 2
-    assert plan["rungs"][-1] == plan["proxy"]
+    first, top = plan["rungs"]
+    assert top["continues"] == first
+    assert {**plan["proxy"], "num_epochs": top["num_epochs"], "continues": first} == top
+    assert 0 < top["num_epochs"] <= plan["proxy"]["num_epochs"]
     assert plan["size"] > 10**12
     assert 0 < plan["share_inside"] < 1
     assert plan["trainings"] > 0

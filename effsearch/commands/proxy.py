@@ -23,6 +23,7 @@ from effsearch.search.fidelity import (
     FidelityChoice,
     Rung,
     choose_fidelity,
+    continue_rungs,
     make_fidelity,
     make_rungs,
 )
@@ -30,6 +31,8 @@ from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, Precision
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
+
+CONTINUES_RUNGS = "continues_rungs"  # the setting of a run whose promoted networks keep their weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,12 +234,16 @@ def stored_setting(run: Path | None, name: str) -> Any:
 
 
 def stored_rungs(settings: Mapping[str, Any]) -> tuple[Fidelity, ...]:
-    """Give the rungs of a baseline run from its settings, cheap to dear; an old run has one."""
-    return make_rungs(
+    """Give the rungs of a baseline run from its settings, cheap to dear.
+
+    A run from before there were several has one; one from before they were continued trains each from fresh weights.
+    """
+    rungs = make_rungs(
         Fidelity(**settings["fidelity"]),
         num_rungs=settings.get("num_rungs", 1),
         reduction=settings.get("reduction", 1),
     )
+    return continue_rungs(rungs) if settings.get(CONTINUES_RUNGS) else rungs
 
 
 def stored_fidelity(run: Path | None) -> Fidelity | None:

@@ -90,7 +90,9 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
-    top = rungs[-1]
+    top = Fidelity(
+        **stored.settings["fidelity"]
+    )  # from fresh weights, whatever the search's rungs go on from
     judged = rungs[0]  # at which every network is scored; of a screening no rung at all
     scored = _scored(options, stored, judged)  # before any image is decoded
     require_enough(scored)

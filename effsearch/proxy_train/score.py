@@ -7,7 +7,7 @@ numbers and a device's name, and opens the images once in each process. Only `ev
 import dataclasses
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model, with_batch_share
-from effsearch.space.outcome import Fidelity, Precision, ProxyResult, TrainingFailed
+from effsearch.proxy_train.weights import take_weights, to_bytes
+from effsearch.space.outcome import Fidelity, Precision, ProxyResult, TrainingFailed, derive_seed
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
 
@@ -63,6 +64,8 @@ class ProxyEvaluator:
     settings: TrainSettings
     device: DeviceKind = "cpu"
     precision: Precision = "float32"  # on a CPU; see `Compute`
+    checkpoint: bytes | None = field(default=None, repr=False)  # what a continued fidelity goes on from
+    keeps_weights: bool = False
 
     def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         """Give the score of a network.
@@ -81,7 +84,9 @@ class ProxyEvaluator:
         compute = compute_on(resolve_device(self.device), self.precision)
         release_memory(compute.device)  # of the training before, however it ended
         with memory_as_failure():
-            training = train_proxy(images, spec, fidelity, seed, self.settings, compute)
+            training = train_proxy(
+                images, spec, fidelity, seed, self.settings, compute, checkpoint=self.checkpoint
+            )
             val = _score_val(training.model, images, fidelity, self.settings, compute)
         return ProxyResult(
             val_accuracy=val.accuracy,
@@ -90,11 +95,17 @@ class ProxyEvaluator:
             num_images_seen=training.num_images_seen,
             used_kernels=compute.device.type == "cpu" and switch.is_on(),
             precision=compute.precision,
+            from_checkpoint=training.from_checkpoint,
+            weights=to_bytes(training.model) if self.keeps_weights else None,
         )
 
     def with_batch_share(self, share: float) -> "ProxyEvaluator":
         """Give one that trains with a share of the batch, for networks that memory is too small for otherwise."""
         return dataclasses.replace(self, settings=with_batch_share(self.settings, share))
+
+    def with_weights(self, checkpoint: bytes | None, *, keeps_weights: bool) -> "ProxyEvaluator":
+        """Give one that goes on from weights, or leaves them to go on from, or both."""
+        return dataclasses.replace(self, checkpoint=checkpoint, keeps_weights=keeps_weights)
 
 
 def evaluate_on_test(
@@ -137,6 +148,7 @@ class ProxyTraining:
     model: Network
     train_seconds: float
     num_images_seen: int
+    from_checkpoint: bool | None  # None: the fidelity continues no other
 
 
 def train_proxy(
@@ -146,28 +158,48 @@ def train_proxy(
     seed: int,
     settings: TrainSettings,
     compute: Compute = ON_CPU,
+    *,
+    checkpoint: bytes | None = None,
 ) -> ProxyTraining:
-    """Build and train what stands in for a network at a fidelity."""
+    """Build and train what stands in for a network at a fidelity.
+
+    Args:
+        images: The data.
+        spec: Network as it is meant.
+        fidelity: Its stages are trained one after another.
+        seed: Of weights, and of order, augmentation, dropout and stochastic depth, which differ between the stages.
+        settings: How to train.
+        compute: Device, and by which means it computes.
+        checkpoint: What all stages but the last come to, with the same of everything else: it saves their time and
+            on a CPU changes nothing. What no network of this kind has is passed over.
+    """
     trained_spec = proxy_spec(spec, fidelity, num_classes=images.num_classes)
     model = build_model(for_short_training(trained_spec, settings), seed=seed)
     narrow_classifier(model)
     model = model.to(compute.device)
+    stages = list(enumerate(fidelity.stages))
+    is_continued = len(stages) > 1
+    from_checkpoint = is_continued and checkpoint is not None and take_weights(model, checkpoint)
     start = time.perf_counter()
-    logs = train_model(
-        model,
-        images.train,
-        settings=settings,
-        normalisation=normalisation_of(images),
-        resolution=fidelity.resolution,
-        num_images=fidelity.num_images,
-        num_epochs=fidelity.num_epochs,
-        seed=seed,
-        compute=compute,
-    )
+    num_images_seen = 0
+    for index, stage in stages[-1:] if from_checkpoint else stages:
+        logs = train_model(
+            model,
+            images.train,
+            settings=settings,
+            normalisation=normalisation_of(images),
+            resolution=stage.resolution,
+            num_images=stage.num_images,
+            num_epochs=stage.num_epochs,
+            seed=seed if index == 0 else derive_seed(seed, "stage", index),
+            compute=compute,
+        )
+        num_images_seen += logs[-1].num_images_seen
     return ProxyTraining(
         model=model,
         train_seconds=time.perf_counter() - start,
-        num_images_seen=logs[-1].num_images_seen,
+        num_images_seen=num_images_seen,
+        from_checkpoint=from_checkpoint if is_continued else None,
     )
 
 

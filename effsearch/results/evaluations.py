@@ -1,5 +1,6 @@
 """How does an ended training become a line of the ledger, and a line an ended training again?"""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
-from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
+from effsearch.space.outcome import Evaluation, Job, ProxyResult, fidelity_from
 from effsearch.space.text import from_json, to_dict
 
 
@@ -30,7 +31,6 @@ def to_entry(
         now: The present.
     """
     job, result = evaluation.job, evaluation.result
-    fidelity = job.fidelity
     coefficients: dict[str, float] = {}
     if job.coefficients is not None:
         coefficients = dict(zip(("alpha", "beta", "gamma"), job.coefficients, strict=True))
@@ -41,13 +41,7 @@ def to_entry(
         network_hash=job.network,
         data_fingerprint=data_fingerprint,
         settings_hash=settings_hash,
-        fidelity={
-            "num_images": fidelity.num_images,
-            "num_epochs": fidelity.num_epochs,
-            "resolution": fidelity.resolution,
-            "width": fidelity.width,
-            "num_removed_strides": fidelity.num_removed_strides,
-        },
+        fidelity=dataclasses.asdict(job.fidelity),
         seed=job.seed,
         replicate=job.replicate,
         multiply_adds=job.cost.multiply_adds,
@@ -64,6 +58,7 @@ def to_entry(
         batch_share=job.batch_share,
         used_kernels=None if result is None else result.used_kernels,
         precision=None if result is None else result.precision,
+        from_checkpoint=None if result is None else result.from_checkpoint,
     )
 
 
@@ -74,16 +69,18 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
         SpecError: The entry's network does not hold.
     """
     spec = from_json(json.dumps(entry.spec), source=f"ledger, {entry.name}")
-    fidelity: dict[str, Any] = dict(entry.fidelity)
+    fidelity = fidelity_from(entry.fidelity)
+    stages = fidelity.stages[-1:] if entry.from_checkpoint else fidelity.stages
     result = None
     if entry.val_accuracy is not None:
         result = ProxyResult(
             val_accuracy=entry.val_accuracy,
             val_loss=entry.val_loss or 0.0,
             train_seconds=entry.train_seconds,
-            num_images_seen=int(fidelity["num_images"] * fidelity["num_epochs"]),
+            num_images_seen=sum(stage.num_images * stage.num_epochs for stage in stages),
             used_kernels=entry.used_kernels,
             precision=entry.precision,
+            from_checkpoint=entry.from_checkpoint,
         )
     coefficients = entry.coefficients
     triple = (coefficients["alpha"], coefficients["beta"], coefficients["gamma"]) if coefficients else None
@@ -93,7 +90,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
         spec=spec,
         network=network_hash(spec),
         cost=count_cost(spec),
-        fidelity=Fidelity(**fidelity),
+        fidelity=fidelity,
         seed=entry.seed,
         replicate=entry.replicate,
         choices=entry.point,

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, get_args
 
@@ -11,6 +11,12 @@ from effsearch.results.user_names import to_field_names, to_user_names
 from effsearch.space.outcome import EvaluationKind, Precision
 
 SCHEMA_VERSION = 1
+
+CONTINUES = (
+    "continues"  # the one field of a fidelity that is no number: the fidelity whose weights it goes on from
+)
+MOST_STAGES = 16
+FidelityRecord = Mapping[str, Any]  # Any: a number, or under `CONTINUES` such a record
 
 
 class ScoreKey(NamedTuple):
@@ -28,12 +34,11 @@ def score_key(
     *,
     data_fingerprint: str,
     settings_hash: str,
-    fidelity: Mapping[str, int | float],
+    fidelity: FidelityRecord,
     seed: int,
 ) -> ScoreKey:
     """The key to look up before training; fidelities that are equal as numbers (1 and 1.0) share a key."""
-    numbers = {name: float(value) for name, value in fidelity.items()}
-    text = json.dumps(numbers, sort_keys=True, allow_nan=False)
+    text = json.dumps(_as_floats(fidelity), sort_keys=True, allow_nan=False)
     return ScoreKey(network_hash, data_fingerprint, settings_hash, text, seed)
 
 
@@ -41,9 +46,10 @@ def score_key(
 class LedgerEntry:
     """One finished evaluation: a score, or the reason why there is none.
 
-    Costs are at the target resolution. `fidelity` holds plain numbers by field name, `point` the parameters
-    of the search space (empty for a network that is no point of it), `coefficients` alpha, beta and gamma
-    where they were what was tried, `spec` the network in its text form as a JSON object.
+    Costs are at the target resolution. `fidelity` holds plain numbers by field name, and the fidelity that it
+    continues, if it does; `point` the parameters of the search space (empty for a network that is no point of it),
+    `coefficients` alpha, beta and gamma where they were what was tried, `spec` the network in its text form as a JSON
+    object.
     """
 
     kind: EvaluationKind
@@ -51,7 +57,7 @@ class LedgerEntry:
     network_hash: str
     data_fingerprint: str
     settings_hash: str
-    fidelity: Mapping[str, int | float]
+    fidelity: FidelityRecord
     seed: int
     replicate: int
     multiply_adds: int
@@ -69,6 +75,7 @@ class LedgerEntry:
     batch_share: float = 1.0  # of the run's batch; less where memory ran out, and `settings_hash` says so too
     used_kernels: bool | None = None  # in training, by its worker's word; None from before workers said so
     precision: Precision | None = None  # that convolutions had in training; None from before workers said so
+    from_checkpoint: bool | None = None  # of a continued fidelity: whether only its last stage was trained
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
@@ -77,16 +84,16 @@ class LedgerEntry:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
-        for name in ("fidelity", "point", "coefficients", "spec", "features"):
+        for name in ("point", "coefficients", "spec", "features"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} must be a mapping, got {getattr(self, name)!r}")
-        for name, number in self.fidelity.items():
-            if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-                raise ValueError(f"fidelity: {name} must be a finite number, got {number!r}")
+        _check_fidelity(self.fidelity)
         if isinstance(self.batch_share, bool) or not 0 < self.batch_share <= 1:
             raise ValueError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
         if not isinstance(self.used_kernels, bool | None):
             raise ValueError(f"used_kernels must be true or false, got {self.used_kernels!r}")
+        if not isinstance(self.from_checkpoint, bool | None):
+            raise ValueError(f"from_checkpoint must be true or false, got {self.from_checkpoint!r}")
         if self.precision not in (None, *get_args(Precision)):
             raise ValueError(f"precision must be float32 or bfloat16, got {self.precision!r}")
         if self.failure and self.val_accuracy is not None:
@@ -124,11 +131,10 @@ def to_line(entry: LedgerEntry) -> str:
         del record["features"]
     if entry.batch_share == 1:
         del record["batch_share"]
-    if entry.used_kernels is None:
-        del record["used_kernels"]
-    if entry.precision is None:
-        del record["precision"]
-    record["fidelity"] = to_user_names(entry.fidelity)
+    for name in ("used_kernels", "precision", "from_checkpoint"):
+        if record[name] is None:
+            del record[name]
+    record["fidelity"] = _named(entry.fidelity, to_user_names)
     return to_json_text({"schema_version": SCHEMA_VERSION, **record}) + "\n"
 
 
@@ -150,14 +156,41 @@ def from_record(record: object) -> LedgerEntry:
     values.setdefault("batch_share", 1.0)  # written only where it was less
     values.setdefault("used_kernels", None)
     values.setdefault("precision", None)
+    values.setdefault("from_checkpoint", None)
     known = {one.name for one in fields(LedgerEntry)}
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")
     if unknown := sorted(set(values) - known):
         raise ValueError(f"has unknown keys {', '.join(unknown)}")
     if isinstance(values["fidelity"], dict):
-        values["fidelity"] = to_field_names(values["fidelity"])
+        values["fidelity"] = _named(values["fidelity"], to_field_names)
     try:
         return LedgerEntry(**values)
     except TypeError as error:  # a comparison met a value of the wrong type
         raise ValueError(f"holds a value of the wrong type ({error})") from error
+
+
+def _named(fidelity: FidelityRecord, names: Callable[[FidelityRecord], dict[str, Any]]) -> dict[str, Any]:
+    """Give a fidelity under other names, and the one that it continues."""
+    record = names(fidelity)
+    if isinstance(record.get(CONTINUES), Mapping):
+        record[CONTINUES] = _named(record[CONTINUES], names)
+    return record
+
+
+def _as_floats(fidelity: FidelityRecord) -> dict[str, Any]:
+    return {
+        name: _as_floats(value) if name == CONTINUES else float(value) for name, value in fidelity.items()
+    }
+
+
+def _check_fidelity(fidelity: object, num_stages: int = 1) -> None:
+    if not isinstance(fidelity, Mapping):
+        raise ValueError(f"fidelity must be a mapping, got {fidelity!r}")
+    if num_stages > MOST_STAGES:
+        raise ValueError(f"fidelity: at most {MOST_STAGES} may continue one another")
+    for name, value in fidelity.items():
+        if name == CONTINUES:
+            _check_fidelity(value, num_stages + 1)
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"fidelity: {name} must be a finite number, got {value!r}")

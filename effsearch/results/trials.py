@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effsearch.results.atomic import write_text_atomic
-from effsearch.results.ledger_entry import LedgerEntry
+from effsearch.results.ledger_entry import CONTINUES, FidelityRecord, LedgerEntry
 from effsearch.results.user_names import USER_NAMES, to_user_names
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def trials_frame(entries: Sequence[LedgerEntry]) -> pd.DataFrame:
 
     Fidelity, point of the space and coefficients are spread over columns (`fidelity.images`,
     `stage3.kernel_size`, `alpha`), empty where an entry has none; `batch_share` is there only where some training
-    had to do with a smaller batch. Whole numbers stay whole beside empty cells.
+    had to do with a smaller batch, `from_checkpoint` only where some went on from another's weights. Whole numbers
+    stay whole beside empty cells.
     """
     import pandas as pd
 
@@ -56,11 +57,21 @@ def write_trials(path: Path, entries: Sequence[LedgerEntry]) -> None:
 
 def _row(entry: LedgerEntry) -> dict[str, Any]:  # Any: cells of several types
     row = to_user_names({name: getattr(entry, name) for name in _COLUMNS})
-    row |= {f"fidelity.{name}": value for name, value in to_user_names(entry.fidelity).items()}
+    row |= _spread("fidelity", entry.fidelity)
     row |= entry.coefficients
     if entry.batch_share != 1:
         row["batch_share"] = entry.batch_share
+    if entry.from_checkpoint is not None:
+        row["from_checkpoint"] = entry.from_checkpoint
     return row | dict(entry.point)
+
+
+def _spread(name: str, fidelity: FidelityRecord) -> dict[str, Any]:
+    """One cell for each number, those of what is continued beside them: `fidelity.continues.images`."""
+    cells: dict[str, Any] = {}
+    for key, value in to_user_names(fidelity).items():
+        cells |= _spread(f"{name}.{key}", value) if key == CONTINUES else {f"{name}.{key}": value}
+    return cells
 
 
 def _column(cells: list[Any]) -> pd.Series[Any]:  # Any: cells of several types

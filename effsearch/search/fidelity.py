@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from effsearch.space.outcome import Fidelity
+from effsearch.search.placement.time_limit import relative_cost
+from effsearch.space.outcome import ContinuedFidelity, Fidelity
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
@@ -108,6 +109,21 @@ def make_rungs(top: Fidelity, *, num_rungs: int, reduction: int) -> tuple[Fideli
             dataclasses.replace(above, resolution=resolution, num_epochs=num_epochs, num_images=num_images)
         )
     return tuple(dict.fromkeys(reversed(rungs)))
+
+
+def continue_rungs(rungs: Sequence[Fidelity]) -> tuple[Fidelity, ...]:
+    """Give the same rungs, each going on from the weights that the one below leaves.
+
+    A rung's epochs are fewer by what those below it have cost, so that all stages together cost about what the rung
+    did from fresh weights; at least one epoch is left.
+    """
+    continued = [rungs[0]]
+    for rung in rungs[1:]:
+        cost_of_epoch = relative_cost(rung) / rung.num_epochs
+        num_epochs = max(1, round(rung.num_epochs - relative_cost(continued[-1]) / cost_of_epoch))
+        own = dataclasses.asdict(rung) | {"num_epochs": num_epochs}
+        continued.append(ContinuedFidelity(continues=continued[-1], **own))
+    return tuple(continued)
 
 
 def choose_fidelity(

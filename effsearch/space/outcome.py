@@ -5,8 +5,8 @@ These values pass between search, proxy training and results, so they live here,
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal  # Any: values out of a file
 
 from effsearch.space.cost import Cost
 from effsearch.space.errors import SpecError
@@ -32,6 +32,50 @@ class Fidelity:
         if self.num_removed_strides < 0:
             raise SpecError(f"num_removed_strides must not be negative, got {self.num_removed_strides}")
 
+    @property
+    def stages(self) -> tuple["Fidelity", ...]:
+        """What is trained one after another, first to last, each with a schedule of its own."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuedFidelity(Fidelity):
+    """Further training of the weights that another fidelity leaves; its own numbers are those of the last stage."""
+
+    continues: Fidelity
+
+    def __post_init__(self) -> None:
+        Fidelity.__post_init__(self)
+        before = self.continues
+        if (self.width, self.num_removed_strides) != (before.width, before.num_removed_strides):
+            raise SpecError(
+                "weights go on at the width and strides that they were trained with: "
+                f"{before.width:g} and {before.num_removed_strides} removed, "
+                f"got {self.width:g} and {self.num_removed_strides}"
+            )
+
+    @property
+    def stages(self) -> tuple[Fidelity, ...]:
+        """What is trained one after another, first to last, each with a schedule of its own."""
+        own = {name: getattr(self, name) for name in (one.name for one in fields(Fidelity))}
+        return (*self.continues.stages, Fidelity(**own))
+
+
+def fidelity_from(record: Mapping[str, Any]) -> Fidelity:
+    """Give the fidelity behind its fields by name, as `dataclasses.asdict` gives them.
+
+    Raises:
+        SpecError: They are none.
+    """
+    values = dict(record)
+    before = values.pop("continues", None)
+    try:
+        if before is None:
+            return Fidelity(**values)
+        return ContinuedFidelity(continues=fidelity_from(before), **values)
+    except TypeError as error:  # a field too many or too few, or no number
+        raise SpecError(f"no fidelity: {error}") from error
+
 
 # Of the products in a training's convolutions: on a GPU of all, on a CPU of the pointwise ones. The rest is float32.
 Precision = Literal["float32", "bfloat16"]
@@ -47,6 +91,10 @@ class ProxyResult:
     num_images_seen: int
     used_kernels: bool | None = None  # of effsearch's own, as far as they go; None where nobody says so
     precision: Precision | None = None  # that convolutions really had; None where nobody says so
+    from_checkpoint: bool | None = (
+        None  # of a continued fidelity: whether only its last stage was trained here
+    )
+    weights: bytes | None = field(default=None, repr=False)  # as safetensors, where the job asked for them
 
 
 class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not an error
@@ -78,6 +126,8 @@ class Job:
     coefficients: tuple[float, float, float] | None = None  # alpha, beta, gamma
     phi: float = 0.0
     batch_share: float = 1.0  # of the settings' batch; less where memory ran out with all of it
+    checkpoint: bytes | None = field(default=None, repr=False)  # what `fidelity` continues; None: not at hand
+    keeps_weights: bool = False  # whether the result is to bring them
 
     def __post_init__(self) -> None:
         if not 0 < self.batch_share <= 1:

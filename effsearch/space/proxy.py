@@ -3,7 +3,7 @@
 import dataclasses
 
 from effsearch.space.cost import count_cost
-from effsearch.space.outcome import Fidelity
+from effsearch.space.outcome import ContinuedFidelity, Fidelity
 from effsearch.space.rays import CountModel
 from effsearch.space.rounding import round_resolution
 from effsearch.space.scaling import scale_width
@@ -27,6 +27,9 @@ def fidelity_for(spec: ModelSpec, fidelity: Fidelity, *, target_resolution: int)
         target_resolution: Pixels at which the run counts its budget.
     """
     resolution = round_resolution(spec.resolution / target_resolution, resolution=fidelity.resolution)
+    if isinstance(fidelity, ContinuedFidelity):
+        before = fidelity_for(spec, fidelity.continues, target_resolution=target_resolution)
+        return dataclasses.replace(fidelity, resolution=resolution, continues=before)
     return dataclasses.replace(fidelity, resolution=resolution)
 
 

@@ -199,7 +199,8 @@ def test_better_networks_climb_a_rung_and_are_told_by_their_longer_trainings(scr
     trials, rungs = entries_of("screened", "trial"), entries_of("screened", "rung", "confirm")
     assert screened["promoted"] == len(entries_of("screened", "rung")) > 0
     assert {(entry.fidelity["num_epochs"], entry.fidelity["num_images"]) for entry in trials} == {(1, 32)}
-    assert {(entry.fidelity["num_epochs"], entry.fidelity["num_images"]) for entry in rungs} == {(2, 48)}
+    assert {(entry.fidelity["num_epochs"], entry.fidelity["num_images"]) for entry in rungs} == {(1, 48)}
+    assert all(entry.fidelity["continues"] == trials[0].fidelity for entry in rungs)
     assert {entry.network_hash for entry in rungs} < {entry.network_hash for entry in trials}
     best = [entry.val_accuracy for entry in rungs if entry.network_hash == screened["best"]["network_hash"]]
     assert len(best) == 2  # seeds

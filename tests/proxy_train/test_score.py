@@ -19,7 +19,7 @@ from effsearch.proxy_train.score import (
 )
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.errors import RunError, UsageError
-from effsearch.space.outcome import Fidelity, OutOfMemory, TrainingFailed
+from effsearch.space.outcome import ContinuedFidelity, Fidelity, OutOfMemory, TrainingFailed
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 from ..conftest import write_colours
@@ -197,3 +197,47 @@ def test_a_process_can_keep_its_freed_memory_and_still_compute():
 def test_where_there_is_no_such_call_memory_is_left_alone(monkeypatch):
     monkeypatch.setattr("sys.platform", "darwin")
     assert keep_freed_memory() is False
+
+
+# Fidelities that go on from another's weights
+
+FIRST = dataclasses.replace(FIDELITY, num_images=32, num_epochs=1, resolution=8)
+SECOND = ContinuedFidelity(
+    **{**dataclasses.asdict(FIRST), "num_epochs": 2, "resolution": 10}, continues=FIRST
+)
+THIRD = ContinuedFidelity(
+    **{**dataclasses.asdict(FIRST), "num_images": 48, "resolution": 12}, continues=SECOND
+)
+
+
+def weights_after(evaluator, fidelity, checkpoint=None, seed=1):
+    return evaluator.with_weights(checkpoint, keeps_weights=True)(SPEC, fidelity, seed)
+
+
+@pytest.mark.parametrize("turned", [switch.turned_on, switch.turned_off])
+def test_a_score_is_the_same_to_the_bit_with_a_checkpoint_and_without_one(evaluator, turned):
+    with turned():
+        first = weights_after(evaluator, FIRST)
+        second = weights_after(evaluator, SECOND, first.weights)
+        third = weights_after(evaluator, THIRD, second.weights)
+        whole = weights_after(evaluator, THIRD)
+    assert [one.from_checkpoint for one in (first, second, third, whole)] == [None, True, True, False]
+    assert (third.weights, third.val_loss) == (whole.weights, whole.val_loss)
+    assert [one.num_images_seen for one in (first, second, third, whole)] == [32, 64, 48, 144]
+    assert third.train_seconds < whole.train_seconds
+
+
+def test_the_first_stage_is_what_it_is_by_itself_and_later_ones_are_not(evaluator):
+    alone = weights_after(evaluator, dataclasses.replace(FIRST, resolution=12, num_images=48))
+    assert alone.weights != weights_after(evaluator, THIRD).weights
+    assert weights_after(evaluator, FIRST).weights == weights_after(evaluator, FIRST).weights
+
+
+def test_a_checkpoint_of_another_network_is_passed_over(evaluator):
+    result = weights_after(evaluator, SECOND, b"not a safetensors file")
+    assert result.from_checkpoint is False
+    assert result.weights == weights_after(evaluator, SECOND).weights
+
+
+def test_a_score_brings_weights_only_where_they_are_wanted(evaluator):
+    assert evaluator(SPEC, FIRST, 1).weights is None

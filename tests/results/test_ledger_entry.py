@@ -147,3 +147,51 @@ def test_a_record_that_is_no_entry_is_refused(make_entry: MakeEntry) -> None:
         from_record(record | {"extra": 1})
     with pytest.raises(ValueError, match="holds a value of the wrong type"):
         from_record(record | {"accuracy": "0.5"})
+
+
+def continued(make_entry: MakeEntry, num_stages: int) -> dict[str, Any]:
+    plain = dict(make_entry().fidelity)
+    record = plain
+    for _ in range(num_stages - 1):
+        record = {**plain, "continues": record}
+    return record
+
+
+@pytest.mark.parametrize("from_checkpoint", [True, False])
+def test_what_a_training_went_on_from_round_trips(make_entry: MakeEntry, from_checkpoint: bool) -> None:
+    entry = make_entry(fidelity=continued(make_entry, 3), from_checkpoint=from_checkpoint)
+    record = json.loads(to_line(entry))
+    assert record["fidelity"]["continues"]["continues"]["images"] == 5000
+    assert record["from_checkpoint"] is from_checkpoint
+    assert from_record(record) == entry
+    assert "from_checkpoint" not in json.loads(to_line(make_entry()))
+
+
+def test_the_key_tells_what_a_training_went_on_from_but_not_where_that_came_from(
+    make_entry: MakeEntry,
+) -> None:
+    """With a checkpoint or without one the score is the same."""
+    keys = [make_entry(fidelity=continued(make_entry, number)).key for number in (1, 2, 3)]
+    assert len(set(keys)) == 3
+    found = make_entry(fidelity=continued(make_entry, 2), from_checkpoint=True)
+    assert found.key == keys[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        (7, "fidelity must be a mapping, got 7"),
+        ({"num_images": "many"}, "fidelity: num_images must be a finite number, got 'many'"),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_refused(make_entry: MakeEntry, before: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_entry(fidelity={"num_images": 1, "continues": before})
+
+
+def test_an_endless_row_of_fidelities_is_refused(make_entry: MakeEntry) -> None:
+    make_entry(fidelity=continued(make_entry, 16))
+    with pytest.raises(ValueError, match="fidelity: at most 16 may continue one another"):
+        make_entry(fidelity=continued(make_entry, 17))
+    with pytest.raises(ValueError, match="from_checkpoint must be true or false, got 'yes'"):
+        make_entry(from_checkpoint="yes")

@@ -45,3 +45,13 @@ def test_an_empty_ledger_is_a_table_of_headings(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_written_is_one_line(tmp_path: Path, make_entry: MakeEntry) -> None:
     with pytest.raises(RunError, match="cannot write"):
         write_trials(tmp_path / "missing" / "trials.csv", [make_entry()])
+
+
+def test_what_is_continued_has_columns_of_its_own(make_entry: MakeEntry) -> None:
+    plain = make_entry().fidelity
+    longer = make_entry(fidelity={**plain, "num_epochs": 3, "continues": plain}, from_checkpoint=True)
+    frame = trials_frame([make_entry(), longer])
+    assert frame["fidelity.epochs"].tolist() == [2, 3]
+    assert frame["fidelity.continues.epochs"].tolist() == [pd.NA, 2]
+    assert frame["from_checkpoint"].tolist() == [None, True]
+    assert "from_checkpoint" not in trials_frame([make_entry()])

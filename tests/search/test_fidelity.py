@@ -1,4 +1,6 @@
+import dataclasses
 import itertools
+import random
 
 import pytest
 
@@ -9,6 +11,7 @@ from effsearch.search.fidelity import (
     LEAST_RESOLUTION,
     Rung,
     choose_fidelity,
+    continue_rungs,
     default_num_rungs,
     make_fidelity,
     make_rungs,
@@ -162,3 +165,35 @@ def test_images_below_sixteen_pixels_are_not_enlarged() -> None:
 def test_rungs_that_come_out_equal_are_one() -> None:
     top = Fidelity(num_images=1, num_epochs=1, resolution=16)
     assert make_rungs(top, num_rungs=5, reduction=3) == (top,)
+
+
+# Rungs that go on from the weights of those below
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_stages_of_a_continued_rung_cost_what_it_did_from_fresh_weights_to_half_an_epoch(
+    seed: int,
+) -> None:
+    rng = random.Random(seed)
+    top = Fidelity(
+        num_images=rng.randint(100, 40_000),
+        num_epochs=rng.randint(2, 12),
+        resolution=rng.choice([16, 24, 32, 64]),
+    )
+    plain = make_rungs(top, num_rungs=rng.randint(2, 4), reduction=rng.randint(2, 4))
+    continued = continue_rungs(plain)
+    assert len(continued) == len(plain)
+    assert continued[0] == plain[0]
+    for rung, (before, after) in enumerate(zip(plain, continued, strict=True)):
+        *lower, own = after.stages
+        assert len(lower) == rung
+        assert dataclasses.replace(own, num_epochs=before.num_epochs) == before
+        assert 1 <= own.num_epochs <= before.num_epochs
+        epoch = relative_cost(own) / own.num_epochs
+        assert own.num_epochs == 1 or abs(relative_cost(after) - relative_cost(before)) <= 0.5 * epoch + 1e-6
+
+
+def test_a_continued_rung_goes_on_from_the_rung_below_it() -> None:
+    rungs = continue_rungs(make_rungs(TOPS[0], num_rungs=3, reduction=3))
+    assert [rung.stages[-1] for rung in rungs] == list(rungs[-1].stages)
+    assert continue_rungs(rungs[:1]) == rungs[:1]

@@ -1,6 +1,6 @@
 import dataclasses
 
-from effsearch.space.outcome import Fidelity
+from effsearch.space.outcome import ContinuedFidelity, Fidelity
 from effsearch.space.proxy import fidelity_for, proxy_spec
 from effsearch.space.spec import ModelSpec
 
@@ -23,3 +23,12 @@ def test_a_scaled_networks_proxy_grows_in_proportion(b0: ModelSpec) -> None:
     larger = dataclasses.replace(b0, resolution=258)
     assert fidelity_for(larger, FIDELITY, target_resolution=224).resolution == 37  # 36.86
     assert fidelity_for(b0, FIDELITY, target_resolution=224) == FIDELITY
+
+
+def test_all_stages_of_a_scaled_network_grow_in_proportion(b0: ModelSpec) -> None:
+    first = dataclasses.replace(FIDELITY, resolution=16)
+    second = ContinuedFidelity(**dataclasses.asdict(FIDELITY), continues=first)
+    larger = dataclasses.replace(b0, resolution=448)
+    grown = fidelity_for(larger, second, target_resolution=224)
+    assert [stage.resolution for stage in grown.stages] == [32, 64]
+    assert fidelity_for(b0, second, target_resolution=224) == second

@@ -27,18 +27,21 @@ from effsearch.commands.run_studies import reach_storage, storage_setting
 from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.certificate import words_of_run
+from effsearch.results.checkpoints import Checkpoints
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.search.baseline import BaselineResult, search_baseline
+from effsearch.search.placement.continuing_executor import ContinuingExecutor
+from effsearch.search.placement.executor import Executor
 from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.screening.second_look import on_one_level
 from effsearch.space.budget import short_count
 from effsearch.space.errors import EffsearchError, UsageError
-from effsearch.space.outcome import Evaluation
+from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point
 from effsearch.space.shipped_spaces import shipped_space_names
@@ -147,7 +150,7 @@ def _search(
             result = search_baseline(
                 problem,
                 settings,
-                executor=executor,
+                executor=_with_checkpoints(executor, run, problem, watcher),
                 proposer=proposer,
                 clock=time.monotonic,
                 record=record,
@@ -156,6 +159,14 @@ def _search(
                 notify=lambda progress: _show(progress, settings, watcher),
             )
     return result, studies.warnings
+
+
+def _with_checkpoints(executor: Executor, run: RunDir, problem: Problem, watcher: Watcher) -> Executor:
+    """Give workers that go on from the weights of the rung below, where rungs are continued."""
+    if not isinstance(problem.rungs[-1], ContinuedFidelity):
+        return executor
+    store = Checkpoints(run.path, say=watcher.say)
+    return ContinuingExecutor(executor, store, num_rungs=len(problem.rungs))
 
 
 def _points_of_anchors(problem: Problem) -> list[Point]:

@@ -28,12 +28,13 @@ from effsearch.commands.recorder import TIMED_KINDS
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.ledger import read_entries
-from effsearch.results.run_files import LEDGER_FILE
+from effsearch.results.run_files import LEDGER_FILE, is_run
 from effsearch.results.spent import seconds_spent
 from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
     ENOUGH_TRAININGS,
     FidelityChoice,
+    continue_rungs,
     default_num_rungs,
     make_rungs,
 )
@@ -42,7 +43,7 @@ from effsearch.search.ranking import reward
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets
 from effsearch.space.canonical import space_hash
-from effsearch.space.outcome import Evaluation
+from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
@@ -164,12 +165,15 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         or proxy.stored_setting(options.run, "num_rungs")
         or default_num_rungs(choice.num_trainings if search.minutes is not None else search.num_trials or 1)
     )
+    rungs = make_rungs(choice.fidelity, num_rungs=num_rungs, reduction=search.reduction)
+    if len(rungs) > 1 and _continues_rungs(options):
+        rungs = continue_rungs(rungs)
     problem = Problem(
         space=space,
         budgets=budgets,
         resolution=resolution,
         num_classes=num_classes,
-        rungs=make_rungs(choice.fidelity, num_rungs=num_rungs, reduction=search.reduction),
+        rungs=rungs,
         anchors=anchors,
     )
     return BaselinePlan(
@@ -196,13 +200,14 @@ def _minutes_for_trainings(options: BaselineOptions, screen: ScreenPlan | None) 
 def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:
     """Give the settings that are stored with the run: what was asked, and what was settled.
 
-    Further weights of the reward are stored where they weigh something, so that runs from before them go on.
+    What came later is stored where it says something, so that runs from before it go on.
     """
     problem = plan.problem
     search = dataclasses.asdict(plan.search)
     for name in ("step_time_exponent", "parameters_exponent"):
         if not search[name]:
             del search[name]
+    is_continued = isinstance(problem.rungs[-1], ContinuedFidelity)
     return {
         "budget": "; ".join(map(str, problem.budgets)),
         "budget_limits": problem.budget.limits(),
@@ -217,6 +222,7 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         **search,
         "fidelity": dataclasses.asdict(plan.choice.fidelity),
         "num_rungs": plan.num_rungs,
+        **({proxy.CONTINUES_RUNGS: True} if is_continued else {}),
         "screen_mode": options.screen,
         "screen_minutes": options.screen_minutes,
         "screen": None if plan.screen is None else stored_form(plan.screen),
@@ -226,6 +232,18 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         ),
         **plan.placement.to_settings(),
     }
+
+
+def _continues_rungs(options: BaselineOptions) -> bool:
+    """Tell whether promoted networks go on from the weights of the rung below.
+
+    All do but those of runs from before that was so, and those whose training times are weighed: these compare only
+    where all trainings of a rung take the same steps.
+    """
+    if options.search.step_time_exponent:
+        return False
+    is_new = options.run is None or not is_run(options.run)
+    return is_new or proxy.stored_setting(options.run, proxy.CONTINUES_RUNGS) is True
 
 
 def _draw_some(

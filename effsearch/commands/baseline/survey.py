@@ -12,6 +12,7 @@ from effsearch.commands.baseline.screen_plan import describe_screen
 from effsearch.commands.watching import Watcher
 from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING
 from effsearch.space.budget import Budget
+from effsearch.space.outcome import ContinuedFidelity
 from effsearch.space.screening import sample_points, screen
 from effsearch.space.search_space import SearchSpace
 
@@ -48,8 +49,9 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
     text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
     if len(rungs) > 1:
         cheapest = proxy.describe_fidelity(rungs[0])
+        onward = " and goes on from its weights" if isinstance(rungs[-1], ContinuedFidelity) else ""
         watcher.say(
-            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted"
+            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted{onward}"
         )
     if settings.minutes is not None:
         text += (

@@ -25,7 +25,7 @@ from effsearch.search.ranking import RewardExponents, reward
 from effsearch.search.step_time import StepTimes
 from effsearch.space.budget import Budget, parse_budget
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity
+from effsearch.space.outcome import fidelity_from
 
 TABLE_FILE = "importance.csv"
 PLOT_FILE = "importance.png"
@@ -145,8 +145,7 @@ def _trainings(
     step_times = StepTimes()
     found = []
     for entry in entries:
-        values: dict[str, Any] = dict(entry.fidelity)
-        fidelity = Fidelity(**values)
+        fidelity = fidelity_from(entry.fidelity)
         if entry.val_accuracy is None:
             continue
         step_times.note(entry.train_seconds, fidelity)

@@ -106,6 +106,10 @@ class AtNode:
         """Give one that trains with a share of the batch."""
         return dataclasses.replace(self, work=self.work.with_batch_share(share))
 
+    def with_weights(self, checkpoint: bytes | None, *, keeps_weights: bool) -> Self:
+        """Give one that goes on from weights, or leaves them to go on from, or both."""
+        return dataclasses.replace(self, work=self.work.with_weights(checkpoint, keeps_weights=keeps_weights))
+
 
 @lru_cache(maxsize=4)
 def _local_handle(shipment: ImageShipment) -> Path:

@@ -8,6 +8,7 @@ from typing import Any  # a JSON value
 
 from effsearch.results.json_files import read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
+from effsearch.results.ledger_entry import CONTINUES, FidelityRecord
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
 from effsearch.results.plots.rows import int_of, number_of
 from effsearch.results.plots.scales import format_multiply_adds
@@ -119,11 +120,16 @@ def _point_of(network: list[LedgerEntry], row: Mapping[str, Any] | None, *, dear
 
 
 def _effort(entry: LedgerEntry) -> float:
-    """What a fidelity costs, but for a factor: pixels seen, times the square of the width."""
-    fidelity = entry.fidelity
-    num_images = fidelity.get("num_images", 1) * fidelity.get("num_epochs", 1)
-    num_pixels = num_images * fidelity.get("resolution", 1) ** 2
-    return float(num_pixels * fidelity.get("width", 1.0) ** 2)
+    """What a fidelity costs, but for a factor: pixels seen in all its stages, times the square of the width."""
+    stages: list[FidelityRecord] = [entry.fidelity]
+    while CONTINUES in stages[-1]:
+        stages.append(stages[-1][CONTINUES])
+    return float(sum(_stage_effort(stage) for stage in stages))
+
+
+def _stage_effort(stage: FidelityRecord) -> float:
+    num_images = stage.get("num_images", 1) * stage.get("num_epochs", 1)
+    return float(num_images * stage.get("resolution", 1) ** 2 * stage.get("width", 1.0) ** 2)
 
 
 def _is_about(row: Mapping[str, Any], network: list[LedgerEntry]) -> bool:

@@ -24,6 +24,14 @@ class BatchSharing(Protocol):
         """Give the same with a share of the batch."""
 
 
+@runtime_checkable
+class WeightKeeping(Protocol):
+    """An evaluator that can go on from the weights of an earlier training; one that cannot trains anew."""
+
+    def with_weights(self, checkpoint: bytes | None, *, keeps_weights: bool) -> Evaluator:
+        """Give the same that goes on from weights, or leaves them to go on from, or both."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainJob:
     """Calls an evaluator with what a job says: the work of a pool."""
@@ -33,6 +41,9 @@ class TrainJob:
     def __call__(self, job: Job) -> ProxyResult:
         """Train."""
         evaluate = self.evaluate
+        if job.checkpoint is not None or job.keeps_weights:
+            assert isinstance(evaluate, WeightKeeping), "else there is no such job"
+            evaluate = evaluate.with_weights(job.checkpoint, keeps_weights=job.keeps_weights)
         if job.batch_share != 1:
             assert isinstance(evaluate, BatchSharing), "else there is no such job"
             evaluate = evaluate.with_batch_share(job.batch_share)
@@ -70,7 +81,9 @@ class PoolExecutor(PoolAround[Job, ProxyResult]):
 
 
 def _halve_batch(job: Job) -> Smaller[Job]:
-    return Smaller(dataclasses.replace(job, batch_share=HALF * job.batch_share), "half the batch")
+    # Weights of a training with the whole batch are none to go on from: a score has one batch size in all its stages.
+    smaller = dataclasses.replace(job, batch_share=HALF * job.batch_share, checkpoint=None)
+    return Smaller(smaller, "half the batch")
 
 
 def _keep_batch(job: Job) -> None:

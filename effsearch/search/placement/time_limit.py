@@ -12,8 +12,20 @@ CAUTION = 1.1  # trainings of the best networks tend to take longer than the mea
 
 
 def relative_cost(fidelity: Fidelity) -> float:
-    """Give what a training costs beside others of the same widths and strides: images seen times pixels."""
-    return fidelity.num_images * fidelity.num_epochs * float(fidelity.resolution) ** 2
+    """Give what a training from fresh weights costs beside others of the same widths and strides.
+
+    Images seen times pixels, all stages together.
+    """
+    return sum(_stage_cost(stage) for stage in fidelity.stages)
+
+
+def cost_from_checkpoint(fidelity: Fidelity) -> float:
+    """Give the same for a training that finds the weights it continues: its last stage alone."""
+    return _stage_cost(fidelity.stages[-1])
+
+
+def _stage_cost(stage: Fidelity) -> float:
+    return stage.num_images * stage.num_epochs * float(stage.resolution) ** 2
 
 
 def check_minutes(minutes: float | None) -> None:
@@ -62,19 +74,19 @@ class TimeLimit:
         return statistics.fmean(self._seconds) if self._seconds else self._expected_seconds
 
     def seconds_of(self, fidelity: Fidelity) -> float:
-        """Seconds of one training at a fidelity."""
-        return self.mean_seconds * self._share(fidelity)
+        """Seconds of one training at a fidelity, from fresh weights."""
+        return self.mean_seconds * self._share(relative_cost(fidelity))
 
     def learn(self, evaluations: Iterable[Evaluation]) -> None:
         """Take the times of trainings that came to a score."""
         self._seconds += [
-            evaluation.seconds / self._share(evaluation.job.fidelity)
+            evaluation.seconds / self._share(_cost_of(evaluation))
             for evaluation in evaluations
             if evaluation.result
         ]
 
     def is_up(self, *, reserved_seconds: float = 0.0, fidelity: Fidelity | None = None) -> bool:
-        """Tell whether a training that starts now would end too late."""
+        """Tell whether a training that starts now, from fresh weights, would end too late."""
         if self._minutes is None:
             return False
         needed = self.mean_seconds if fidelity is None else self.seconds_of(fidelity)
@@ -90,5 +102,11 @@ class TimeLimit:
         seconds = self.mean_seconds if fidelity is None else self.seconds_of(fidelity)
         return min(MOST_FOR_CONFIRMATION * self._minutes * 60, num_rounds * seconds * CAUTION)
 
-    def _share(self, fidelity: Fidelity) -> float:
-        return 1.0 if self._unit is None else relative_cost(fidelity) / self._unit
+    def _share(self, cost: float) -> float:
+        return 1.0 if self._unit is None else cost / self._unit
+
+
+def _cost_of(evaluation: Evaluation) -> float:
+    fidelity = evaluation.job.fidelity
+    has_continued = evaluation.result is not None and evaluation.result.from_checkpoint
+    return cost_from_checkpoint(fidelity) if has_continued else relative_cost(fidelity)

@@ -10,19 +10,46 @@ from typing import Any
 import pytest
 
 from effsearch.search.baseline import search_baseline
+from effsearch.search.placement.attempt import attempt, ended_by
 from effsearch.search.placement.executor import Evaluator
 from effsearch.search.placement.local_pool import ProcessPool
+from effsearch.search.placement.pool import Ended
 from effsearch.search.placement.pool_executor import PoolExecutor
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.space.errors import RunError, SpecError
-from effsearch.space.outcome import Evaluation, Job
+from effsearch.space.outcome import Evaluation, Fidelity, Job, OutOfMemory, ProxyResult
 from effsearch.space.search_space import SearchSpace
+from effsearch.space.spec import ModelSpec
 
 MakeJob = Callable[..., Job]
 Start = Callable[..., PoolExecutor]
 
 KILLED = "the worker was killed (SIGKILL; the system may have run out of memory)"
+
+
+class ThisProcess:
+    """A pool of one slot, which is this process."""
+
+    num_slots = 1
+
+    def __init__(self, work: Callable[[Job], ProxyResult]) -> None:
+        self._work = work
+        self._jobs: list[Job] = []
+
+    @property
+    def num_running(self) -> int:
+        return len(self._jobs)
+
+    def submit(self, task: Job) -> None:
+        self._jobs.append(task)
+
+    def wait(self) -> Ended[Job, ProxyResult]:
+        job = self._jobs.pop()
+        return ended_by(attempt(self._work, job), job, 0.0)
+
+    def close(self) -> None:
+        """Nothing to stop."""
 
 
 @pytest.fixture
@@ -140,6 +167,36 @@ def test_running_out_of_memory_gets_half_the_batch_and_then_a_failure(
     small = executor.wait()
     assert small.result is not None
     assert (small.job.batch_share, small.result.num_images_seen) == (1.0, 64)
+
+
+class WithWeights:
+    """Runs out of memory with weights to go on from, as a whole batch would."""
+
+    def __init__(self, checkpoint: bytes | None = None, batch_share: float = 1.0) -> None:
+        self.checkpoint = checkpoint
+        self.batch_share = batch_share
+
+    def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+        if self.batch_share == 1:
+            raise OutOfMemory("out of memory: 9 bytes")
+        return ProxyResult(
+            val_accuracy=0.5, val_loss=1.0, train_seconds=1.0, num_images_seen=8, weights=self.checkpoint
+        )
+
+    def with_batch_share(self, share: float) -> "WithWeights":
+        return WithWeights(self.checkpoint, share)
+
+    def with_weights(self, checkpoint: bytes | None, *, keeps_weights: bool) -> "WithWeights":
+        assert keeps_weights
+        return WithWeights(checkpoint or b"none came", self.batch_share)
+
+
+def test_half_the_batch_does_not_go_on_from_the_weights_of_a_whole_one(make_job: MakeJob) -> None:
+    executor = PoolExecutor(WithWeights(), ThisProcess)
+    executor.submit(dataclasses.replace(make_job(), checkpoint=b"of the whole batch", keeps_weights=True))
+    evaluation = executor.wait()
+    assert evaluation.result is not None
+    assert (evaluation.job.batch_share, evaluation.result.weights) == (0.5, b"none came")
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5])

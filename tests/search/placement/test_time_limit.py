@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from effsearch.search.placement.time_limit import TimeLimit, relative_cost
-from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult
+from effsearch.space.outcome import ContinuedFidelity, Evaluation, Fidelity, Job, ProxyResult
 
 LONG = Fidelity(num_images=300, num_epochs=2, resolution=64)  # 24 times the job's 100 images at 32 pixels
 RESULT = ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=0.0, num_images_seen=1)
@@ -74,3 +74,19 @@ def test_the_times_of_all_rungs_are_learned_as_one(fidelity: Fidelity, make_job:
     limit.learn([short, long])
     assert limit.mean_seconds == pytest.approx(3.0)  # the long one was 24 of 2 s each
     assert limit.seconds_of(LONG) == pytest.approx(72.0)
+
+
+@pytest.mark.parametrize(("from_checkpoint", "share"), [(True, 3.0), (False, 4.0)])
+def test_a_training_that_found_its_checkpoint_counts_as_its_last_stage_alone(
+    make_job: Callable[..., Job], from_checkpoint: bool, share: float
+) -> None:
+    job = make_job()
+    top = ContinuedFidelity(
+        **{**dataclasses.asdict(job.fidelity), "num_epochs": 3 * job.fidelity.num_epochs},
+        continues=job.fidelity,
+    )
+    limit = TimeLimit(1.0, clock=Clock(), fidelity=job.fidelity)
+    result = dataclasses.replace(RESULT, from_checkpoint=from_checkpoint)
+    limit.learn([Evaluation(job=dataclasses.replace(job, fidelity=top), result=result, seconds=6.0)])
+    assert limit.mean_seconds == 6.0 / share
+    assert limit.seconds_of(top) == 24.0 / share  # of all stages: a checkpoint may be missing
