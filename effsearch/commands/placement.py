@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from effsearch.proxy_train.device_names import Device, DeviceKind, PrecisionName
 from effsearch.results.run_files import is_run, read_settings
-from effsearch.search.placement.time_limit import MOST_MINUTES, relative_cost
+from effsearch.search.fidelity import relative_cost
+from effsearch.search.placement.time_limit import MOST_MINUTES
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, Job, Precision
 

@@ -32,7 +32,7 @@ from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import LEDGER_FILE, StoredSettings, read_settings
 from effsearch.results.screened import read_screening
-from effsearch.search.placement.time_limit import relative_cost
+from effsearch.search.fidelity import cost_of, relative_cost
 from effsearch.search.screening.screen_prior import joined
 from effsearch.search.screening.second_look import on_one_level
 from effsearch.search.validating.correlation import Correlation
@@ -90,9 +90,8 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
-    top = Fidelity(
-        **stored.settings["fidelity"]
-    )  # from fresh weights, whatever the search's rungs go on from
+    # What longer trainings are a multiple of: the proxy from fresh weights, whatever the search's rungs go on from.
+    top = Fidelity(**stored.settings["fidelity"])
     judged = rungs[0]  # at which every network is scored; of a screening no rung at all
     scored = _scored(options, stored, judged)  # before any image is decoded
     require_enough(scored)
@@ -111,8 +110,8 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
     )
     watcher.say(
         f"{_judged_words(options, rungs)}; {min(settings.num_networks, len(scored))} of {len(scored)} "
-        f"{'screened ' if options.of == 'screening' else ''}networks are trained with {settings.factor} x the "
-        "epochs of the top rung"
+        f"{'screened ' if options.of == 'screening' else ''}networks are trained from fresh weights with "
+        f"{settings.factor} x the proxy's epochs, {settings.factor * top.num_epochs}"
     )
     if options.of == "trainings" and len(scored) < FEW and stored.settings.get("screen"):
         watcher.say(
@@ -274,7 +273,7 @@ def _validate(
             watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
 
     history = _history(run.path)
-    seconds = [one.seconds / relative_cost(one.job.fidelity) for one in history if one.result]
+    seconds = [one.seconds / cost_of(one) for one in history if one.result]
     try:
         with pools.open_executor(
             images,

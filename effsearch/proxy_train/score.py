@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from effsearch import __version__
 from effsearch.proxy_train.augment import Normalisation, to_input
 from effsearch.proxy_train.batches import choose_rows, open_on, send_rows
 from effsearch.proxy_train.build import Network, build_model
@@ -88,15 +89,16 @@ class ProxyEvaluator:
                 images, spec, fidelity, seed, self.settings, compute, checkpoint=self.checkpoint
             )
             val = _score_val(training.model, images, fidelity, self.settings, compute)
+            weights = to_bytes(training.model, _computed_by(compute)) if self.keeps_weights else None
         return ProxyResult(
             val_accuracy=val.accuracy,
             val_loss=val.loss,
             train_seconds=training.train_seconds,
             num_images_seen=training.num_images_seen,
-            used_kernels=compute.device.type == "cpu" and switch.is_on(),
+            used_kernels=_uses_kernels(compute),
             precision=compute.precision,
             from_checkpoint=training.from_checkpoint,
-            weights=to_bytes(training.model) if self.keeps_weights else None,
+            weights=weights,
         )
 
     def with_batch_share(self, share: float) -> "ProxyEvaluator":
@@ -171,7 +173,7 @@ def train_proxy(
         settings: How to train.
         compute: Device, and by which means it computes.
         checkpoint: What all stages but the last come to, with the same of everything else: it saves their time and
-            on a CPU changes nothing. What no network of this kind has is passed over.
+            on a CPU changes nothing. Another network's is passed over, and one of another arithmetic.
     """
     trained_spec = proxy_spec(spec, fidelity, num_classes=images.num_classes)
     model = build_model(for_short_training(trained_spec, settings), seed=seed)
@@ -179,7 +181,9 @@ def train_proxy(
     model = model.to(compute.device)
     stages = list(enumerate(fidelity.stages))
     is_continued = len(stages) > 1
-    from_checkpoint = is_continued and checkpoint is not None and take_weights(model, checkpoint)
+    from_checkpoint = (
+        is_continued and checkpoint is not None and take_weights(model, checkpoint, _computed_by(compute))
+    )
     start = time.perf_counter()
     num_images_seen = 0
     for index, stage in stages[-1:] if from_checkpoint else stages:
@@ -191,7 +195,7 @@ def train_proxy(
             resolution=stage.resolution,
             num_images=stage.num_images,
             num_epochs=stage.num_epochs,
-            seed=seed if index == 0 else derive_seed(seed, "stage", index),
+            seed=stage_seed(seed, index),
             compute=compute,
         )
         num_images_seen += logs[-1].num_images_seen
@@ -201,6 +205,11 @@ def train_proxy(
         num_images_seen=num_images_seen,
         from_checkpoint=from_checkpoint if is_continued else None,
     )
+
+
+def stage_seed(seed: int, index: int) -> int:
+    """Give the seed of a training's stage, from 0, from that of the training: the first stage has the same."""
+    return seed if index == 0 else derive_seed(seed, "stage", index)
 
 
 def for_short_training(spec: ModelSpec, settings: TrainSettings) -> ModelSpec:
@@ -262,6 +271,21 @@ def normalisation_of(images: ImageData) -> Normalisation:
 def opened_images(handle: Path) -> ImageData:
     """Give the images at a handle, opened once in each process."""
     return open_images(handle)
+
+
+def _uses_kernels(compute: Compute) -> bool:
+    return compute.device.type == "cpu" and switch.is_on()
+
+
+def _computed_by(compute: Compute) -> dict[str, str]:
+    """Give what weights hang on beside network, data, settings, fidelity and seed: workers may differ in it."""
+    return {
+        "effsearch": __version__,
+        "torch": str(torch.__version__),
+        "device": compute.device.type,
+        "precision": compute.precision,
+        "used_kernels": str(_uses_kernels(compute)),
+    }
 
 
 def _score_val(

@@ -1,19 +1,20 @@
 """Where do the weights of a rung lie until the next one goes on from them?
 
-In `checkpoints/` of the run directory, one safetensors file for each training, named by what was trained and by the
-SHA-256 of the file: `<name>.<sha256>.safetensors`. They save time and nothing else: a score is the same without
-them. So the folder may be deleted at any time, files that are not as they were written count as missing, and the
-oldest go where all together grow too large.
+In `checkpoints/` of the run directory, one safetensors file for each training, named by what was trained, its score
+and the SHA-256 of the file: `<name>.<score>.<sha256>.safetensors`. They save time and nothing else: a score is the
+same without them. So the folder may be deleted at any time, files that are not as they were written count as missing,
+and where all together grow too large those go that are least likely to be promoted.
 """
 
 import contextlib
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 FOLDER = "checkpoints"
 SUFFIX = ".safetensors"
-MOST_BYTES = 2**30  # about 60 networks of B0's size
+MOST_BYTES = 2**30  # about 65 networks of B0's size
 
 
 class Checkpoints:
@@ -31,24 +32,29 @@ class Checkpoints:
         self._most_bytes = most_bytes
         self._is_broken = False
         for part in self.folder.glob("*.part"):  # of a driver that was killed
-            part.unlink(missing_ok=True)
+            _delete(part)
 
-    def put(self, name: str, content: bytes) -> None:
-        """Keep weights under a name, in the place of earlier ones; where that cannot be done, it is said once."""
+    def put(self, name: str, content: bytes, *, score: float) -> None:
+        """Keep weights under a name, in the place of earlier ones; where that cannot be done, it is said once.
+
+        Args:
+            name: Without a dot.
+            content: Of a safetensors file.
+            score: Of the network, in [0, 1]; where there is no room for all, those of lower ones go first.
+        """
         if self._is_broken:
             return
-        path = self.folder / f"{name}.{_digest(content)}{SUFFIX}"
+        path = self.folder / f"{name}.{round(1e6 * score):07}.{_digest(content)}{SUFFIX}"
         part = path.with_suffix(".part")
         try:
             self.folder.mkdir(exist_ok=True)
             part.write_bytes(content)  # not synced: the digest in its name tells whether it is whole
             self.forget(name)
             part.replace(path)
-            self._make_room(spared=path)
+            self._make_room()
         except OSError as error:
             self._is_broken = True
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)  # the ledger may need the room
             self._say(
                 f"cannot keep checkpoints in {self.folder} ({error.strerror or error}): networks that are promoted "
                 "train their lower rungs again"
@@ -61,33 +67,33 @@ class Checkpoints:
                 content = path.read_bytes()
             except OSError:
                 continue
-            if path.name == f"{name}.{_digest(content)}{SUFFIX}":
+            if path.name.endswith(f".{_digest(content)}{SUFFIX}"):
                 return content
             self._say(f"{path} is damaged and passed over: its rung is trained again")
-            self._delete(path)
+            _delete(path)
         return None
 
     def forget(self, name: str) -> None:
         """Delete the weights under a name."""
         for path in self._files(name):
-            self._delete(path)
+            _delete(path)
 
     def _files(self, name: str = "*") -> list[Path]:
-        return sorted(self.folder.glob(f"{name}.*{SUFFIX}"))
+        return list(self.folder.glob(f"{name}.*{SUFFIX}"))
 
-    def _make_room(self, *, spared: Path) -> None:
-        sizes = {path: path.stat() for path in self._files()}
-        num_bytes = sum(one.st_size for one in sizes.values())
-        for path in sorted(sizes, key=lambda path: sizes[path].st_mtime_ns):
+    def _make_room(self) -> None:
+        sizes = {path: path.stat().st_size for path in self._files()}
+        num_bytes = sum(sizes.values())
+        for path in sorted(sizes, key=lambda path: path.name.split(".")[1]):
             if num_bytes <= self._most_bytes:
                 return
-            if path != spared:
-                self._delete(path)
-                num_bytes -= sizes[path].st_size
+            _delete(path)
+            num_bytes -= sizes[path]
 
-    def _delete(self, path: Path) -> None:
-        with contextlib.suppress(OSError):  # a folder that was made read-only
-            path.unlink(missing_ok=True)
+
+def _delete(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder that was made read-only
+        path.unlink(missing_ok=True)
 
 
 def _digest(content: bytes) -> str:

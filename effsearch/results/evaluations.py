@@ -66,7 +66,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
     """Give the ended training behind an entry, for a search that goes on.
 
     Raises:
-        SpecError: The entry's network does not hold.
+        SpecError: The entry's network or fidelity does not hold.
     """
     spec = from_json(json.dumps(entry.spec), source=f"ledger, {entry.name}")
     fidelity = fidelity_from(entry.fidelity)

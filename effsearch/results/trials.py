@@ -35,7 +35,7 @@ def trials_frame(entries: Sequence[LedgerEntry]) -> pd.DataFrame:
 
     Fidelity, point of the space and coefficients are spread over columns (`fidelity.images`,
     `stage3.kernel_size`, `alpha`), empty where an entry has none; `batch_share` is there only where some training
-    had to do with a smaller batch, `from_checkpoint` only where some went on from another's weights. Whole numbers
+    had to do with a smaller batch, `from_checkpoint` only where some had a rung below to go on from. Whole numbers
     stay whole beside empty cells.
     """
     import pandas as pd

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from effsearch.search.placement.time_limit import relative_cost
-from effsearch.space.outcome import ContinuedFidelity, Fidelity
+from effsearch.space.outcome import ContinuedFidelity, Evaluation, Fidelity
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
@@ -85,6 +84,26 @@ def make_fidelity(
     )
 
 
+def relative_cost(fidelity: Fidelity) -> float:
+    """Give what a training from fresh weights costs beside others of the same widths and strides.
+
+    Images seen times pixels, all stages together.
+    """
+    return sum(_stage_cost(stage) for stage in fidelity.stages)
+
+
+def cost_of(evaluation: Evaluation) -> float:
+    """Give what an ended training has cost, in the same measure: its last stage alone where it found a checkpoint."""
+    fidelity = evaluation.job.fidelity
+    if evaluation.result is not None and evaluation.result.from_checkpoint:
+        return _stage_cost(fidelity.stages[-1])
+    return relative_cost(fidelity)
+
+
+def _stage_cost(stage: Fidelity) -> float:
+    return stage.num_images * stage.num_epochs * float(stage.resolution) ** 2
+
+
 def default_num_rungs(num_trainings: int) -> int:
     """Give how many rungs so many trainings at the top one are worth: few are better spent at the top alone."""
     return 1 + (num_trainings >= TRAININGS_OF_TWO_RUNGS) + (num_trainings >= TRAININGS_OF_THREE_RUNGS)
@@ -114,8 +133,8 @@ def make_rungs(top: Fidelity, *, num_rungs: int, reduction: int) -> tuple[Fideli
 def continue_rungs(rungs: Sequence[Fidelity]) -> tuple[Fidelity, ...]:
     """Give the same rungs, each going on from the weights that the one below leaves.
 
-    A rung's epochs are fewer by what those below it have cost, so that all stages together cost about what the rung
-    did from fresh weights; at least one epoch is left.
+    A rung's epochs are fewer by what those below it have cost, to the nearest epoch and at least one: so all stages
+    together cost about what the rung did from fresh weights, and more where that was an epoch or two.
     """
     continued = [rungs[0]]
     for rung in rungs[1:]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from effsearch.search.fidelity import cost_of, relative_cost
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import reward
 from effsearch.search.step_time import StepTimes, rung_fidelity
@@ -34,7 +35,7 @@ class Valuation:
         """Take an ended training, before any score of it is asked for; to be called in the ledger's order."""
         if evaluation.result is not None:
             fidelity = rung_fidelity(evaluation, self._problem)
-            self._step_times.note(evaluation.result.train_seconds, fidelity)
+            self._step_times.note(_seconds_of_all_stages(evaluation), fidelity)
 
     def score(self, evaluation: Evaluation) -> float:
         """Give the objective of a noted training that came to a result."""
@@ -45,7 +46,7 @@ class Valuation:
         exponents, step_time = self._settings.reward_exponents, 1.0
         if exponents.step_time:
             fidelity = rung_fidelity(evaluation, self._problem)
-            step_time = self._step_times.share(evaluation.result.train_seconds, fidelity)
+            step_time = self._step_times.share(_seconds_of_all_stages(evaluation), fidelity)
         return reward(
             accuracy,
             multiply_adds=evaluation.job.cost.multiply_adds,
@@ -54,6 +55,12 @@ class Valuation:
             target=self._problem.budget.multiply_adds,
             exponents=exponents,
         )
+
+
+def _seconds_of_all_stages(evaluation: Evaluation) -> float:
+    """Give a training's time; of one that found a checkpoint, as in a warm start, about what it were without."""
+    assert evaluation.result is not None
+    return evaluation.result.train_seconds * relative_cost(evaluation.job.fidelity) / cost_of(evaluation)
 
 
 def second_value(cost: Cost, settings: SearchSettings) -> int:

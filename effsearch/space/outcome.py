@@ -112,7 +112,7 @@ EvaluationKind = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One training to be done, with all that its score depends on and what it is called."""
+    """One training to be done: all that its score depends on, what it is called, and what weights travel with it."""
 
     kind: EvaluationKind
     name: str  # as users see it: "trial 12", "efficientnet-b0"
@@ -145,6 +145,9 @@ class Evaluation:
 
 
 def derive_seed(run_seed: int, network: str, replicate: int) -> int:
-    """Give the seed of one training, from the run's seed, the network's hash and the replicate alone."""
+    """Give the seed of one training, from the run's seed, the network's hash and the replicate alone.
+
+    Other things that need a seed of their own have a name in place of the hash.
+    """
     digest = hashlib.sha256(f"{run_seed}/{network}/{replicate}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

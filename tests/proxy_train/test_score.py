@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from effsearch.proxy_train import score as score_module
 from effsearch.proxy_train.augment import Normalisation
 from effsearch.proxy_train.data.datasets import Split, load_images
 from effsearch.proxy_train.kernels import switch
@@ -16,6 +17,7 @@ from effsearch.proxy_train.score import (
     for_short_training,
     opened_images,
     score_on_split,
+    stage_seed,
 )
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.errors import RunError, UsageError
@@ -224,19 +226,35 @@ def test_a_score_is_the_same_to_the_bit_with_a_checkpoint_and_without_one(evalua
     assert [one.from_checkpoint for one in (first, second, third, whole)] == [None, True, True, False]
     assert (third.weights, third.val_loss) == (whole.weights, whole.val_loss)
     assert [one.num_images_seen for one in (first, second, third, whole)] == [32, 64, 48, 144]
-    assert third.train_seconds < whole.train_seconds
 
 
-def test_the_first_stage_is_what_it_is_by_itself_and_later_ones_are_not(evaluator):
-    alone = weights_after(evaluator, dataclasses.replace(FIRST, resolution=12, num_images=48))
-    assert alone.weights != weights_after(evaluator, THIRD).weights
-    assert weights_after(evaluator, FIRST).weights == weights_after(evaluator, FIRST).weights
+def test_seeds_of_stages_hang_on_the_training_and_the_stage(monkeypatch, evaluator):
+    assert [stage_seed(1, index) for index in range(3)] == [
+        1,
+        46_778_038,
+        1_660_235_855,
+    ]  # as checkpoints have them
+    seeds, train = [], score_module.train_model
+    monkeypatch.setattr(
+        score_module, "train_model", lambda *args, **more: seeds.append(more["seed"]) or train(*args, **more)
+    )
+    evaluator(SPEC, THIRD, 1)
+    assert seeds == [stage_seed(1, index) for index in range(3)]
 
 
-def test_a_checkpoint_of_another_network_is_passed_over(evaluator):
-    result = weights_after(evaluator, SECOND, b"not a safetensors file")
-    assert result.from_checkpoint is False
-    assert result.weights == weights_after(evaluator, SECOND).weights
+def test_a_checkpoint_of_another_network_or_of_other_kernels_is_passed_over(evaluator):
+    wider = dataclasses.replace(SPEC, stem=StemSpec(out_channels=16))
+    with switch.turned_off():
+        whole = weights_after(evaluator, SECOND)
+        other = evaluator.with_weights(None, keeps_weights=True)(wider, FIRST, 1).weights
+        own = weights_after(evaluator, FIRST).weights
+    with switch.turned_on():
+        compiled = weights_after(evaluator, FIRST).weights
+    for checkpoint in (b"not a safetensors file", other, compiled, own):
+        with switch.turned_off():
+            result = weights_after(evaluator, SECOND, checkpoint)
+        assert result.from_checkpoint is (checkpoint is own)
+        assert result.weights == whole.weights
 
 
 def test_a_score_brings_weights_only_where_they_are_wanted(evaluator):

@@ -193,5 +193,8 @@ def test_an_endless_row_of_fidelities_is_refused(make_entry: MakeEntry) -> None:
     make_entry(fidelity=continued(make_entry, 16))
     with pytest.raises(ValueError, match="fidelity: at most 16 may continue one another"):
         make_entry(fidelity=continued(make_entry, 17))
+
+
+def test_whether_there_was_a_checkpoint_is_true_or_false(make_entry: MakeEntry) -> None:
     with pytest.raises(ValueError, match="from_checkpoint must be true or false, got 'yes'"):
         make_entry(from_checkpoint="yes")

@@ -15,8 +15,8 @@ from effsearch.search.fidelity import (
     default_num_rungs,
     make_fidelity,
     make_rungs,
+    relative_cost,
 )
-from effsearch.search.placement.time_limit import relative_cost
 from effsearch.space.outcome import Fidelity
 from effsearch.space.presets import load_preset
 

@@ -33,9 +33,9 @@ from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.search.baseline import BaselineResult, search_baseline
+from effsearch.search.fidelity import relative_cost
 from effsearch.search.placement.continuing_executor import ContinuingExecutor
 from effsearch.search.placement.executor import Executor
-from effsearch.search.placement.time_limit import relative_cost
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.screening.second_look import on_one_level

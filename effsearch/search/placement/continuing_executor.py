@@ -17,8 +17,8 @@ from effsearch.space.outcome import ContinuedFidelity, Evaluation, Fidelity, Job
 class CheckpointStore(Protocol):
     """Keeps weights under names, as long as it sees fit."""
 
-    def put(self, name: str, content: bytes) -> None:
-        """Keep weights."""
+    def put(self, name: str, content: bytes, *, score: float) -> None:
+        """Keep weights; those of low scores may go first."""
 
     def get(self, name: str) -> bytes | None:
         """Give weights as they were put, or None."""
@@ -40,6 +40,7 @@ class ContinuingExecutor:
         self._executor = executor
         self._store = store
         self._num_rungs = num_rungs
+        self._useless: list[str] = []  # what a longer training has made so
 
     @property
     def num_slots(self) -> int:
@@ -53,11 +54,12 @@ class ContinuingExecutor:
 
     def submit(self, job: Job) -> None:
         """Hand in a job; there must be a free slot."""
-        before = _continued_by(job)
+        self._put_away()
+        before = _lower_names(job)[:1]
         self._executor.submit(
             dataclasses.replace(
                 job,
-                checkpoint=None if before is None else self._store.get(before),
+                checkpoint=self._store.get(before[0]) if before else None,
                 keeps_weights=job.replicate == 0 and len(job.fidelity.stages) < self._num_rungs,
             )
         )
@@ -69,15 +71,22 @@ class ContinuingExecutor:
         if ended.result is None:
             return dataclasses.replace(ended, job=job)
         if ended.result.weights is not None:
-            self._store.put(checkpoint_name(job, job.fidelity), ended.result.weights)
-        before = _continued_by(job)
-        if before is not None and job.replicate == 0:
-            self._store.forget(before)
+            name = checkpoint_name(job, job.fidelity)
+            self._store.put(name, ended.result.weights, score=ended.result.val_accuracy)
+        if job.replicate == 0:
+            self._useless += _lower_names(job)
         return dataclasses.replace(ended, job=job, result=dataclasses.replace(ended.result, weights=None))
 
     def close(self) -> None:
         """Stop the workers; jobs still running are dropped."""
+        self._put_away()
         self._executor.close()
+
+    def _put_away(self) -> None:
+        """Delete what is useless; later than it became so, because its score is to be recorded first."""
+        for name in self._useless:
+            self._store.forget(name)
+        self._useless.clear()
 
 
 def checkpoint_name(job: Job, fidelity: Fidelity) -> str:
@@ -87,8 +96,10 @@ def checkpoint_name(job: Job, fidelity: Fidelity) -> str:
     return f"{job.network[:16]}-{digest[:16]}"
 
 
-def _continued_by(job: Job) -> str | None:
-    """Give the name of the weights that a job goes on from; None where it starts from fresh ones."""
-    if not isinstance(job.fidelity, ContinuedFidelity):
-        return None
-    return checkpoint_name(job, job.fidelity.continues)
+def _lower_names(job: Job) -> list[str]:
+    """Give the names of the weights that a job's fidelity goes through, the one that it goes on from first."""
+    names, fidelity = [], job.fidelity
+    while isinstance(fidelity, ContinuedFidelity):
+        fidelity = fidelity.continues
+        names.append(checkpoint_name(job, fidelity))
+    return names

@@ -4,10 +4,12 @@ Workers are spawned, never forked, and each has a pipe of its own: one that dies
 replaced. Workers only work, and keep nothing of a task; the driver decides and records.
 """
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.resource_tracker
 import os
+import queue
 import signal
 import threading
 import time
@@ -80,7 +82,8 @@ class ProcessPool(Generic[T, V]):
             worker.pipe.send(task)
         except OSError:
             worker = self._replace(worker)
-            worker.pipe.send(task)
+            with contextlib.suppress(OSError):  # `wait` will find it dead
+                worker.pipe.send(task)
         allowed = self._seconds_allowed(task)
         worker.task, worker.started = task, time.monotonic()
         worker.allowed = float("inf") if allowed is None else allowed
@@ -178,6 +181,8 @@ def _serve(
     pipe: Connection, work: Callable[[Any], Any], prepare: Callable[[], None], is_of_main_thread: bool
 ) -> None:
     end_with_driver(is_of_main_thread=is_of_main_thread)
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_read_tasks, args=(pipe, tasks), daemon=True).start()
     prepared = attempt(lambda _: prepare(), None)
     if prepared.kind == "value":
         answer = partial(attempt, work)
@@ -185,9 +190,22 @@ def _serve(
         answer = partial(_give, Reply("error", unprepared_words(prepared)))
     while True:
         try:
-            pipe.send(answer(pipe.recv()))
-        except (EOFError, OSError):  # the driver has closed the pipe, or is gone
-            os._exit(0)  # unloading torch takes a second or two, and there is nothing to put away
+            pipe.send(answer(tasks.get()))
+        except OSError:
+            os._exit(0)
+
+
+def _read_tasks(pipe: Connection, tasks: "queue.SimpleQueue[Any]") -> None:
+    """Take what the driver sends at once: it waits for that, and a task with weights is larger than a pipe holds."""
+    try:
+        while True:
+            tasks.put(pipe.recv())
+    except (EOFError, OSError):  # the driver has closed the pipe, or is gone
+        os._exit(0)  # unloading torch takes a second or two, and there is nothing to put away
+    except (
+        BaseException
+    ):  # a task that cannot be unpickled here: the driver will see that this worker is dead
+        os._exit(1)
 
 
 def _give(reply: Reply, task: object) -> Reply:

@@ -41,8 +41,7 @@ class TrainJob:
     def __call__(self, job: Job) -> ProxyResult:
         """Train."""
         evaluate = self.evaluate
-        if job.checkpoint is not None or job.keeps_weights:
-            assert isinstance(evaluate, WeightKeeping), "else there is no such job"
+        if (job.checkpoint is not None or job.keeps_weights) and isinstance(evaluate, WeightKeeping):
             evaluate = evaluate.with_weights(job.checkpoint, keeps_weights=job.keeps_weights)
         if job.batch_share != 1:
             assert isinstance(evaluate, BatchSharing), "else there is no such job"

@@ -3,29 +3,13 @@
 import statistics
 from collections.abc import Callable, Iterable
 
+from effsearch.search.fidelity import cost_of, relative_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
 
 MOST_FOR_CONFIRMATION = 0.4  # share of the time set aside for fresh seeds, at the most
 MOST_MINUTES = 1e6
 CAUTION = 1.1  # trainings of the best networks tend to take longer than the mean
-
-
-def relative_cost(fidelity: Fidelity) -> float:
-    """Give what a training from fresh weights costs beside others of the same widths and strides.
-
-    Images seen times pixels, all stages together.
-    """
-    return sum(_stage_cost(stage) for stage in fidelity.stages)
-
-
-def cost_from_checkpoint(fidelity: Fidelity) -> float:
-    """Give the same for a training that finds the weights it continues: its last stage alone."""
-    return _stage_cost(fidelity.stages[-1])
-
-
-def _stage_cost(stage: Fidelity) -> float:
-    return stage.num_images * stage.num_epochs * float(stage.resolution) ** 2
 
 
 def check_minutes(minutes: float | None) -> None:
@@ -80,7 +64,7 @@ class TimeLimit:
     def learn(self, evaluations: Iterable[Evaluation]) -> None:
         """Take the times of trainings that came to a score."""
         self._seconds += [
-            evaluation.seconds / self._share(_cost_of(evaluation))
+            evaluation.seconds / self._share(cost_of(evaluation))
             for evaluation in evaluations
             if evaluation.result
         ]
@@ -104,9 +88,3 @@ class TimeLimit:
 
     def _share(self, cost: float) -> float:
         return 1.0 if self._unit is None else cost / self._unit
-
-
-def _cost_of(evaluation: Evaluation) -> float:
-    fidelity = evaluation.job.fidelity
-    has_continued = evaluation.result is not None and evaluation.result.from_checkpoint
-    return cost_from_checkpoint(fidelity) if has_continued else relative_cost(fidelity)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from effsearch.search.fidelity import cost_of, relative_cost
 from effsearch.search.placement.executor import Executor, drive
 from effsearch.search.placement.time_limit import TimeLimit, check_minutes
 from effsearch.search.validating.correlation import (
@@ -173,8 +174,8 @@ class _Validator:
             one.job.network: known[one.job.network] for one in self.sample if one.job.network in known
         }
         self.jobs = [self.longer_job(one) for one in self.sample if one.job.network not in known]
-        seconds = [one.seconds for one in history if one.job.fidelity == fidelity and one.result]
-        expected = settings.factor * statistics.fmean(seconds) if seconds else 0.0
+        seconds = [one.seconds / cost_of(one) for one in history if one.result]
+        expected = relative_cost(self.fidelity) * statistics.fmean(seconds) if seconds else 0.0
         self.time = TimeLimit(settings.minutes, clock=clock, expected_seconds=expected)
         self.time.learn(self.ended.values())
         self.num_handed_out = 0

@@ -17,7 +17,8 @@ THIRD = ContinuedFidelity(num_images=10, num_epochs=4, resolution=32, continues=
 class Store(dict[str, bytes]):
     """Keeps weights for ever."""
 
-    def put(self, name: str, content: bytes) -> None:
+    def put(self, name: str, content: bytes, *, score: float) -> None:
+        assert score == 0.5
         self[name] = content
 
     def forget(self, name: str) -> None:
@@ -79,13 +80,25 @@ def train(executor: ContinuingExecutor, make_job: MakeJob) -> Callable[..., Eval
 
 
 def test_each_rung_goes_on_from_the_one_below_and_the_last_keeps_nothing(
-    train: Callable[..., Evaluation], inner: Recording, store: Store
+    train: Callable[..., Evaluation], inner: Recording, store: Store, executor: ContinuingExecutor
 ) -> None:
     for fidelity in (FIRST, SECOND, THIRD):
         train(fidelity)
     assert [job.checkpoint for job in inner.jobs] == [None, b"1 stages of 1", b"2 stages of 1"]
     assert [job.keeps_weights for job in inner.jobs] == [True, True, False]
-    assert not store  # what a longer training has made useless is gone
+    assert len(store) == 1  # the last score is yet to be recorded
+    executor.close()
+    assert not store
+
+
+def test_a_network_that_skips_a_rung_leaves_none_of_its_weights(
+    train: Callable[..., Evaluation], inner: Recording, store: Store, executor: ContinuingExecutor
+) -> None:
+    train(FIRST)
+    train(THIRD)
+    assert inner.jobs[-1].checkpoint is None
+    executor.close()
+    assert not store
 
 
 def test_weights_are_those_of_the_same_network_and_seed(
@@ -112,7 +125,7 @@ def test_a_training_that_fails_leaves_the_weights_that_it_started_from(
     train: Callable[..., Evaluation], store: Store, make_job: MakeJob
 ) -> None:
     job = make_job(seed=13)
-    store.put(checkpoint_name(job, FIRST), b"weights")
+    store.put(checkpoint_name(job, FIRST), b"weights", score=0.5)
     ended = train(SECOND, seed=13)
     assert ended.failure == "the loss is not a number"
     assert list(store.values()) == [b"weights"]

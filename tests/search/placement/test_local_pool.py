@@ -67,6 +67,31 @@ def test_a_worker_that_dies_costs_one_task_and_is_replaced(
     assert len(processes) == 2
 
 
+def test_large_tasks_come_and_go_like_small_ones(start: MakePool, functions: ModuleType) -> None:
+    pool = start(2)
+    for _ in range(2):
+        for _ in range(2):
+            pool.submit(functions.LargeTask())
+        assert {pool.wait().failure for _ in range(2)} == {""}
+
+
+def test_a_worker_that_dies_before_it_has_taken_a_large_task_is_an_outcome(
+    start: MakePool, functions: ModuleType
+) -> None:
+    pool = start(1, prepare=functions.die_while_preparing)
+    pool.submit(functions.LargeTask())
+    ended = pool.wait()
+    assert (ended.cause, ended.value) == ("died", None)
+
+
+def test_a_worker_that_is_long_in_getting_ready_does_not_hold_up_the_driver(
+    start: MakePool, functions: ModuleType
+) -> None:
+    pool = start(1, prepare=functions.prepare_for_long, seconds_allowed=lambda task: 1.0)
+    pool.submit(functions.LargeTask())
+    assert pool.wait().cause == "hung"
+
+
 def test_a_killed_worker_is_named_with_its_signal_and_what_it_may_mean(
     start: MakePool, run: Any, functions: ModuleType
 ) -> None:

@@ -3,7 +3,8 @@ from collections.abc import Callable
 
 import pytest
 
-from effsearch.search.placement.time_limit import TimeLimit, relative_cost
+from effsearch.search.fidelity import relative_cost
+from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.space.outcome import ContinuedFidelity, Evaluation, Fidelity, Job, ProxyResult
 
 LONG = Fidelity(num_images=300, num_epochs=2, resolution=64)  # 24 times the job's 100 images at 32 pixels

@@ -59,6 +59,15 @@ class LongAnswer:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class LargeTask:
+    """A task that no pipe holds."""
+
+    content: bytes = bytes(10_000_000)
+    name: str = "large"
+    seed: int = 1
+
+
 @dataclass
 class CountTask:
     """A task whose answer is how many like it its process holds."""
@@ -82,6 +91,16 @@ def refuse_to_prepare(slot: int) -> None:
     """Fail in the second worker."""
     if slot == 1:
         raise ValueError("no such device")
+
+
+def die_while_preparing(slot: int) -> None:
+    """End the process, as a library that finds its device gone may do."""
+    os._exit(3)
+
+
+def prepare_for_long(slot: int) -> None:
+    """Take longer than a task is allowed to."""
+    time.sleep(20)
 
 
 def remember_slot(slot: int) -> None:

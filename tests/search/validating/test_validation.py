@@ -257,6 +257,36 @@ def test_the_time_is_kept_and_what_was_trained_counts(history: list[Evaluation])
     assert len(record) == 8
 
 
+def test_the_time_of_a_longer_training_is_known_from_any_training_before(history: list[Evaluation]) -> None:
+    """Trainings of ten seconds, three times the epochs in the proxy, four times those here: two minutes each."""
+    executor = FakeExecutor(agrees, seconds=120.0, num_slots=3)
+    record: list[Evaluation] = []
+    validate_proxy(
+        scored_networks(history, FIDELITY),
+        history,
+        dataclasses.replace(SETTINGS, minutes=9.0),
+        fidelity=dataclasses.replace(FIDELITY, num_epochs=3),
+        executor=executor,
+        clock=executor.clock,
+        record=record.append,
+    )
+    assert len(record) == 8
+    assert executor.most_running == 3
+    for minutes, most_running in ((1.9, 1), (2.1, 3)):
+        executor = FakeExecutor(agrees, seconds=120.0, num_slots=3)
+        with pytest.raises(RunError, match="longer trainings came to a score"):
+            validate_proxy(
+                scored_networks(history, FIDELITY),
+                history,
+                dataclasses.replace(SETTINGS, minutes=minutes),
+                fidelity=dataclasses.replace(FIDELITY, num_epochs=3),
+                executor=executor,
+                clock=executor.clock,
+                record=record.append,
+            )
+        assert executor.most_running == most_running
+
+
 def test_several_workers_train_side_by_side(history: list[Evaluation]) -> None:
     executor = FakeExecutor(agrees, seconds=1.0, num_slots=3)
     record: list[Evaluation] = []
