@@ -1,6 +1,6 @@
 """Does a promoted network that goes on from its weights rank as well as one that starts anew, in less time?
 
-    python benchmarks/rung_checkpoints.py run --networks 20        # about 45 core-minutes on both cores
+    python benchmarks/rung_checkpoints.py run --networks 20        # some 80 core-minutes
     python benchmarks/rung_checkpoints.py table
 
 Each of some tuning networks of NAS-Bench-Macro climbs a ladder of three rungs on CIFAR-10 three times with one seed:
@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import statistics
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 from macro_data import load_cifar, load_table, sample_keys, spec_of
@@ -32,6 +32,7 @@ from effsearch.space.outcome import Fidelity, ProxyResult
 NAME = "rung_checkpoints"
 PLAIN = make_rungs(Fidelity(num_images=8_000, num_epochs=4, resolution=32), num_rungs=3, reduction=3)
 CONTINUED = continue_rungs(PLAIN)
+RUNGS = [dataclasses.asdict(rung) for rung in PLAIN]
 WAYS = ("fresh", "continued", "half-rate")
 
 
@@ -75,14 +76,19 @@ class Climber:
         }
 
 
+def own_records() -> list[dict[str, Any]]:
+    """Give the records of these rungs."""
+    return [one for one in read_records(NAME) if one["rungs"] == RUNGS]
+
+
 def run(num_networks: int, seed: int) -> None:
     """Train what has no record yet, and append each network as it ends."""
-    done = {(one["key"], one["seed"]) for one in read_records(NAME)}
+    done = {(one["key"], one["seed"]) for one in own_records()}
     keys = sample_keys("tuning", "all", num_networks)
     waiting = [Climb(key, seed) for key in keys if (key, seed) not in done]
     evaluator = ProxyEvaluator(load_cifar().handle, TrainSettings())
     pool: ProcessPool[Climb, dict[str, list[ProxyResult]]] = ProcessPool(
-        Climber(evaluator), num_workers=usable_cores(), prepare=partial(prepare_local_worker)
+        Climber(evaluator), num_workers=usable_cores(), prepare=prepare_local_worker
     )
     try:
         while waiting or pool.num_running:
@@ -96,7 +102,7 @@ def run(num_networks: int, seed: int) -> None:
                 way: [{"accuracy": one.val_accuracy, "seconds": one.train_seconds} for one in results]
                 for way, results in ended.value.items()
             }
-            append_record(NAME, {"key": climb.key, "seed": climb.seed, **record})
+            append_record(NAME, {"key": climb.key, "seed": climb.seed, "rungs": RUNGS, **record})
             tops = ", ".join(f"{way} {record[way][-1]['accuracy']:.3f}" for way in WAYS)
             print(f"{climb.name}: {tops} in {ended.seconds:.0f} s", flush=True)
     finally:
@@ -105,7 +111,7 @@ def run(num_networks: int, seed: int) -> None:
 
 def print_table() -> None:
     """Print what the records come to."""
-    records = read_records(NAME)
+    records = own_records()
     if len(records) < 3:
         raise SystemExit("a table needs three networks: call run first")
     truth = np.array([load_table()[one["key"]].mean_accuracy for one in records])
