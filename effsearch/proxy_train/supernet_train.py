@@ -5,19 +5,15 @@ images, plan and seeds alone; replicas start each round from the mean of all rep
 """
 
 import dataclasses
-import hashlib
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,6 +24,7 @@ from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.steps import look_at
 from effsearch.proxy_train.supernet import Supernet
+from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
 from effsearch.proxy_train.train import REFERENCE_BATCH
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import TrainingFailed, derive_seed
@@ -39,7 +36,6 @@ from effsearch.space.supernet_work import RoundResult, SupernetPlan, TrainRound
 
 REFERENCE_RESOLUTION = 32  # of a proxy spec before its fidelity; no weight hangs on it
 MOMENTUM_PREFIX = "momentum/"
-HASH_KEY = "sha256"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,19 +273,13 @@ def _save(supernet: Supernet, optimizer: torch.optim.SGD, path: Path) -> None:
         momentum = optimizer.state[weight].get("momentum_buffer") if weight in optimizer.state else None
         if momentum is not None:
             tensors[MOMENTUM_PREFIX + name] = momentum.cpu().contiguous()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, metadata={HASH_KEY: _hash(tensors)})
-        with part.open("rb+") as file:  # on the disk before it takes its name
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"cannot write {path}: {error}") from error
+    write_tensors(path, tensors, {})
 
 
 def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tuple[Path, ...]) -> None:
-    files = [_read(path) for path in paths]
+    files = [
+        read_tensors(path, what="the supernet's weights", advice="delete that folder")[0] for path in paths
+    ]
     with torch.no_grad():
         for name, weight in supernet.weights.items():
             found = [file[name] for file in files if name in file]
@@ -302,32 +292,3 @@ def _load_mean(supernet: Supernet, optimizer: torch.optim.SGD | None, paths: tup
                 layout = torch.channels_last if mean.ndim == 4 else torch.contiguous_format
                 mean = mean.contiguous(memory_format=layout)
                 optimizer.state[weight]["momentum_buffer"] = mean.to(weight.device)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """Give the tensors of a file as they were written.
-
-    Raises:
-        RunError: It cannot be read, or is not as it was written.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            written = (file.metadata() or {}).get(HASH_KEY)
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"cannot read the supernet's weights in {path}: {error}; delete that folder"
-        ) from error
-    if written != _hash(tensors):
-        raise RunError(f"the supernet's weights in {path} are damaged; delete that folder")
-    return tensors
-
-
-def _hash(tensors: Mapping[str, Tensor]) -> str:
-    """Give the SHA-256 of contiguous tensors, their names, types and shapes."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""How are tensors kept on disk so that they come back as they were, or not at all?
+
+safetensors holds numbers and names and nothing that could run; a SHA-256 over all of it is written beside them.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from effsearch.space.errors import RunError
+
+HASH_KEY = "sha256"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
+    """Write tensors and some words about them, whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written; what was there before is untouched.
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(plain, part, metadata={**words, HASH_KEY: hash_tensors(plain, words)})
+        with part.open("rb+") as file:  # on the disk before it takes its name
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error}") from error
+
+
+def read_tensors(path: Path, *, what: str, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Give the tensors of a file as they were written, and the words.
+
+    Args:
+        path: A file of `write_tensors`.
+        what: It holds, for the error: "the weights".
+        advice: What to do where it is none or is damaged, for the error's end.
+
+    Raises:
+        RunError: It cannot be read, or is not as it was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            words = dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"cannot read {what} in {path}: {error}; {advice}") from error
+    if words.pop(HASH_KEY, None) != hash_tensors(tensors, words):
+        raise RunError(f"{what} in {path} are damaged: the SHA-256 is another; {advice}")
+    return tensors, words
+
+
+def hash_tensors(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
+    """Give the SHA-256 of contiguous tensors, their names, types and shapes, and of words."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    for name in sorted(words):
+        digest.update(f"{name} {len(words[name])} {words[name]}\n".encode())
+    return digest.hexdigest()
