@@ -1,0 +1,1 @@
+"""How is a network trained properly, once it has been found?"""

@@ -1,0 +1,153 @@
+"""What of a training is kept on disk, so that it goes on as if it had never stopped?
+
+`last.safetensors` holds weights, their average, the optimizer's state and the epochs so far, in one file, so that no
+two of them can be of different epochs. What chance decides in an epoch follows from the seed and the epoch, so no
+generator's state need be kept. `best.safetensors` holds the best weights alone, under the network's own names.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from effsearch.proxy_train.full.average import WeightAverage
+from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
+from effsearch.space.errors import RunError
+
+LAST_FILE = "last.safetensors"
+BEST_FILE = "best.safetensors"
+WEIGHTS, AVERAGE, OPTIMIZER = "weights/", "average/", "optimizer/"
+ADVICE = "delete that folder to train anew, or give another --run"
+
+Source = Literal["weights", "average"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRow:
+    """What one epoch came to; accuracies are of all validation images, in [0, 1]."""
+
+    epoch: int  # from 1
+    train_loss: float  # nats, with label smoothing and mixed answers
+    val_loss: float  # nats, without label smoothing
+    val_accuracy: float
+    val_top5: float
+    average_loss: float | None  # the same of the averaged weights; None where there are none
+    average_accuracy: float | None
+    average_top5: float | None
+    learning_rate: float  # in its last step
+    resolution: int
+    magnitude: float
+    mixup: float
+    dropout_rate: float
+    train_seconds: float
+    images_per_second: float  # of training, without scoring
+
+    @property
+    def best(self) -> tuple[float, float, Source]:
+        """The better of the two sets of weights: its accuracy, its loss below zero, and which it is."""
+        own: tuple[float, float, Source] = (self.val_accuracy, -self.val_loss, "weights")
+        if self.average_accuracy is None or self.average_loss is None:
+            return own
+        return max(own, (self.average_accuracy, -self.average_loss, "average"))
+
+
+@dataclass(slots=True)
+class TrainState:
+    """All that changes in a training."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
+    num_steps: int = 0  # taken so far
+    rows: list[EpochRow] = field(default_factory=list)  # of the epochs so far
+
+    @property
+    def best(self) -> EpochRow | None:
+        """The epoch with the best weights; the first of equals."""
+        return max(self.rows, key=lambda row: row.best[:2], default=None)
+
+
+def save_last(state: TrainState, folder: Path) -> None:
+    """Write where a training is.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    tensors = {WEIGHTS + name: tensor for name, tensor in state.model.state_dict().items()}
+    if state.average is not None:
+        tensors |= {AVERAGE + name: tensor for name, tensor in state.average.model.state_dict().items()}
+    for name, weight in state.model.named_parameters():
+        for key, tensor in state.optimizer.state[weight].items():
+            if isinstance(tensor, Tensor):
+                tensors[f"{OPTIMIZER}{key}/{name}"] = tensor
+    rows = json.dumps([dataclasses.asdict(row) for row in state.rows])
+    write_tensors(folder / LAST_FILE, tensors, {"num_steps": str(state.num_steps), "epochs": rows})
+
+
+def load_last(state: TrainState, folder: Path) -> bool:
+    """Go on where a training was; give whether there was one.
+
+    Raises:
+        RunError: The file is damaged, or of another network.
+    """
+    path = folder / LAST_FILE
+    if not path.exists():
+        return False
+    tensors, words = read_tensors(path, what="the weights", advice=ADVICE)
+    try:
+        rows = [EpochRow(**row) for row in json.loads(words["epochs"])]
+        num_steps = int(words["num_steps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} holds no training's state; {ADVICE}") from error
+    _put(state.model, tensors, WEIGHTS, path)
+    if state.average is not None:
+        _put(state.average.model, tensors, AVERAGE, path)
+    for name, weight in state.model.named_parameters():
+        kept = {}
+        for full_name, tensor in tensors.items():
+            if full_name.startswith(OPTIMIZER) and full_name.split("/", 2)[2] == name:
+                kept[full_name.split("/", 2)[1]] = torch.zeros_like(weight).copy_(tensor)
+        state.optimizer.state[weight].update(kept)
+    state.rows, state.num_steps = rows, num_steps
+    return True
+
+
+def save_best(state: TrainState, folder: Path) -> None:
+    """Write the better weights of the last epoch, if no epoch before has better ones.
+
+    Raises:
+        RunError: They cannot be written.
+    """
+    row = state.rows[-1]
+    if state.best is not row:
+        return
+    accuracy, _, source = row.best
+    model = state.average.model if source == "average" and state.average is not None else state.model
+    words = {"epoch": str(row.epoch), "weights": source, "val_accuracy": f"{accuracy:.6f}"}
+    write_tensors(folder / BEST_FILE, model.state_dict(), words)
+
+
+def load_best(model: nn.Module, folder: Path) -> None:
+    """Give a network the best weights of a training.
+
+    Raises:
+        RunError: There are none, or they are damaged, or of another network.
+    """
+    path = folder / BEST_FILE
+    tensors, _ = read_tensors(path, what="the weights", advice=ADVICE)
+    _put(model, tensors, "", path)
+
+
+def _put(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
+    """Copy tensors into a network, where it has them: the layout in memory stays its own."""
+    own = model.state_dict()
+    given = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
+    if own.keys() != given.keys() or any(own[name].shape != one.shape for name, one in given.items()):
+        raise RunError(f"{path} holds the weights of another network; {ADVICE}")
+    with torch.no_grad():
+        for name, tensor in given.items():
+            own[name].copy_(tensor)

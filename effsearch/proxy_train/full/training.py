@@ -1,0 +1,36 @@
+"""What is one full training, and does its batch fit?"""
+
+from dataclasses import dataclass
+
+from effsearch.proxy_train.full.group import ALONE, Group
+from effsearch.proxy_train.full.recipe import Recipe
+from effsearch.space.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullTraining:
+    """One training, but for the network and the images."""
+
+    recipe: Recipe
+    resolution: int  # that is trained for and scored at, pixels
+    dropout_rate: float = 0.0  # the network's own, for recipes that leave it alone
+    num_parts: int = 1  # that the batch of a step is computed in, one after another
+    seed: int = 0
+
+
+def check_batch(training: FullTraining, *, num_images: int, group: Group = ALONE) -> None:
+    """Refuse a batch that does not go into its parts and processes, or that there are too few images for.
+
+    Raises:
+        UsageError: It is one.
+    """
+    batch, num_shares = training.recipe.batch_size, training.num_parts * group.size
+    if training.num_parts < 1:
+        raise UsageError(f"--accumulate must be at least 1, got {training.num_parts}")
+    if batch % num_shares or batch // num_shares < 2:
+        parts = f"--accumulate {training.num_parts}"
+        if group.size > 1:
+            parts += f" times {group.size} processes"
+        raise UsageError(f"--batch-size {batch} does not go into {parts} with at least 2 images each")
+    if batch > num_images:
+        raise UsageError(f"--batch-size {batch} is more than there are training images: {num_images}")

@@ -1,0 +1,241 @@
+"""Weights from files: ours, torchvision's and timm's by their names, and all that does not fit.
+
+The names are written out here as the two libraries give them, read off their sources; neither imports beside this
+torch.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from effsearch.proxy_train.build import Network, build_model, build_on_meta
+from effsearch.proxy_train.full.foreign_names import timm_names, torchvision_names
+from effsearch.proxy_train.full.transfer import load_initial, read_weights
+from effsearch.space.errors import UsageError
+from effsearch.space.presets import load_preset
+from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+
+from ..conftest import SMALL_SPEC, same_weights
+from .conftest import train_small
+
+SE = {"se_ratio": 0.25}
+# Every kind of block that the two libraries' EfficientNets have: without expansion, with, fused without, fused with.
+SPEC = ModelSpec(
+    stem=StemSpec(out_channels=8),
+    stages=(
+        StageSpec(out_channels=8, stride=1, blocks=(BlockSpec(kind="fused_mbconv"),)),
+        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(kind="fused_mbconv", expand_ratio=2),)),
+        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(**SE), BlockSpec(expand_ratio=2, **SE))),
+    ),
+    head=HeadSpec(out_channels=16),
+    resolution=16,
+    num_classes=3,
+)
+TORCHVISION = {
+    "features.0.0.weight": "stem.conv.weight",
+    "features.0.1.running_mean": "stem.conv_norm.running_mean",
+    "features.1.0.block.0.0.weight": "stages.0.0.fused.weight",
+    "features.2.0.block.0.1.bias": "stages.1.0.fused_norm.bias",
+    "features.2.0.block.1.0.weight": "stages.1.0.project.weight",
+    "features.3.0.block.0.0.weight": "stages.2.0.depthwise.weight",
+    "features.3.0.block.1.fc1.weight": "stages.2.0.squeeze.weight",
+    "features.3.0.block.1.fc2.bias": "stages.2.0.excite.bias",
+    "features.3.0.block.2.0.weight": "stages.2.0.project.weight",
+    "features.3.1.block.0.0.weight": "stages.2.1.expand.weight",
+    "features.3.1.block.1.0.weight": "stages.2.1.depthwise.weight",
+    "features.3.1.block.2.fc1.bias": "stages.2.1.squeeze.bias",
+    "features.3.1.block.3.1.weight": "stages.2.1.project_norm.weight",
+    "features.4.0.weight": "head.conv.weight",
+    "features.4.1.num_batches_tracked": "head.conv_norm.num_batches_tracked",
+    "classifier.1.weight": "head.classifier.weight",
+    "classifier.1.bias": "head.classifier.bias",
+}
+TIMM = {
+    "conv_stem.weight": "stem.conv.weight",
+    "bn1.running_mean": "stem.conv_norm.running_mean",
+    "blocks.0.0.conv.weight": "stages.0.0.fused.weight",
+    "blocks.0.0.bn1.weight": "stages.0.0.fused_norm.weight",
+    "blocks.1.0.conv_exp.weight": "stages.1.0.fused.weight",
+    "blocks.1.0.conv_pwl.weight": "stages.1.0.project.weight",
+    "blocks.1.0.bn2.weight": "stages.1.0.project_norm.weight",
+    "blocks.2.0.conv_dw.weight": "stages.2.0.depthwise.weight",
+    "blocks.2.0.bn1.bias": "stages.2.0.depthwise_norm.bias",
+    "blocks.2.0.se.conv_reduce.weight": "stages.2.0.squeeze.weight",
+    "blocks.2.0.se.conv_expand.bias": "stages.2.0.excite.bias",
+    "blocks.2.0.conv_pw.weight": "stages.2.0.project.weight",
+    "blocks.2.0.bn2.weight": "stages.2.0.project_norm.weight",
+    "blocks.2.1.conv_pw.weight": "stages.2.1.expand.weight",
+    "blocks.2.1.bn1.weight": "stages.2.1.expand_norm.weight",
+    "blocks.2.1.conv_dw.weight": "stages.2.1.depthwise.weight",
+    "blocks.2.1.conv_pwl.weight": "stages.2.1.project.weight",
+    "blocks.2.1.bn3.running_var": "stages.2.1.project_norm.running_var",
+    "conv_head.weight": "head.conv.weight",
+    "bn2.weight": "head.conv_norm.weight",
+    "classifier.weight": "head.classifier.weight",
+}
+NAMINGS = {"torchvision": torchvision_names, "timm": timm_names}
+
+
+def trained(spec=SPEC, *, seed=1) -> Network:
+    model = build_model(spec, seed=seed)
+    for tensor in model.state_dict().values():
+        tensor.add_(1)
+    return model
+
+
+def saved_as(path: Path, model: Network, naming: str) -> Path:
+    tensors = model.state_dict()
+    if naming != "effsearch":
+        tensors = {theirs: tensors[ours] for theirs, ours in NAMINGS[naming](model.spec).items()}
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    return path
+
+
+@pytest.mark.parametrize(("naming", "expected"), [("torchvision", TORCHVISION), ("timm", TIMM)])
+def test_names_are_those_that_the_library_gives(naming, expected):
+    names = NAMINGS[naming](SPEC)
+    assert {theirs: names.get(theirs) for theirs in expected} == expected
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+@pytest.mark.parametrize(
+    "preset", ["efficientnet-b0", "efficientnet-b7", "efficientnetv2-s", "efficientnetv2-l", "mnasnet-a1"]
+)
+def test_every_tensor_has_one_foreign_name(preset, naming):
+    spec = load_preset(preset)
+    names = NAMINGS[naming](spec)
+    assert sorted(names.values()) == sorted(build_on_meta(spec).state_dict())
+
+
+def test_the_deepest_block_of_b0_lies_where_the_libraries_have_it():
+    spec = load_preset("efficientnet-b0")
+    assert torchvision_names(spec)["features.7.0.block.3.0.weight"] == "stages.6.0.project.weight"
+    assert torchvision_names(spec)["features.8.0.weight"] == "head.conv.weight"
+    assert timm_names(spec)["blocks.6.0.conv_pwl.weight"] == "stages.6.0.project.weight"
+    assert timm_names(spec)["blocks.0.0.conv_pw.weight"] == "stages.0.0.project.weight"
+
+
+@pytest.mark.parametrize("naming", ["effsearch", "torchvision", "timm"])
+def test_weights_come_back_as_they_were(tmp_path, naming):
+    source, model = trained(), build_model(SPEC, seed=5)
+    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming))
+    assert same_weights(source, model)
+    assert transfer.naming == naming
+    assert transfer.file_classes is None
+    assert transfer.num_parameters == sum(
+        one.numel() for name, one in source.state_dict().items() if "num_batches" not in name
+    )
+    assert f"by {naming}'s names, all that the network has" in transfer.words
+
+
+@pytest.mark.parametrize("naming", ["effsearch", "torchvision", "timm"])
+def test_a_classifier_of_other_classes_is_left_new_and_said(tmp_path, naming):
+    source = trained(dataclasses.replace(SPEC, num_classes=7))
+    model, fresh = build_model(SPEC, seed=5), build_model(SPEC, seed=5)
+    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming))
+    own, given, new = model.state_dict(), source.state_dict(), fresh.state_dict()
+    for name in own:
+        wanted = new if name.startswith("head.classifier") else given
+        assert torch.equal(own[name], wanted[name])
+    assert transfer.file_classes == 7
+    assert "the classifier is new, the file's tells 7 classes apart" in transfer.words
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_a_pth_is_read_without_running_anything(tmp_path, wrapper):
+    source, model = trained(), build_model(SPEC, seed=5)
+    names = {ours: theirs for theirs, ours in torchvision_names(SPEC).items()}
+    tensors = {f"module.{names[name]}": tensor for name, tensor in source.state_dict().items()}
+    torch.save(tensors if wrapper is None else {wrapper: tensors, "epoch": 3}, tmp_path / "w.pth")
+    assert load_initial(model, tmp_path / "w.pth").naming == "torchvision"
+    assert same_weights(source, model)
+
+
+class Runs:
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+def test_a_pth_that_would_run_something_is_refused(tmp_path, capsys):
+    torch.save({"state_dict": Runs()}, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match="cannot be read as weights"):
+        read_weights(tmp_path / "w.pth")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"a": 1}, "must hold tensors by name"),
+        ([1, 2], "must hold tensors by name"),
+    ],
+)
+def test_a_pth_of_something_else_is_refused(tmp_path, content, words):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=words):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_files_that_are_none_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="no file at"):
+        read_weights(tmp_path / "nowhere.safetensors")
+    for name in ("w.safetensors", "w.pth"):
+        (tmp_path / name).write_bytes(b"not weights")
+        with pytest.raises(UsageError, match="cannot be read as weights") as refused:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(refused.value)
+
+
+def test_weights_of_another_network_are_refused_by_the_first_tensor(tmp_path):
+    wider = dataclasses.replace(SPEC, stem=StemSpec(out_channels=16))
+    path = saved_as(tmp_path / "wide.safetensors", trained(wider), "timm")
+    with pytest.raises(UsageError, match=r"stem\.conv\.weight is 16x3x3x3 there and 8x3x3x3 here"):
+        load_initial(build_model(SPEC, seed=0), path)
+    shallow = dataclasses.replace(SPEC, stages=SPEC.stages[:2])
+    path = saved_as(tmp_path / "shallow.safetensors", trained(shallow), "effsearch")
+    with pytest.raises(UsageError, match="is missing; it is of another network"):
+        load_initial(build_model(SPEC, seed=0), path)
+    path = saved_as(tmp_path / "deep.safetensors", trained(), "effsearch")
+    slim = dataclasses.replace(SPEC, stages=(*SPEC.stages[:2], StageSpec(**one_block())))
+    with pytest.raises(UsageError, match=r"stages\.2\.1\..* has no place in this network"):
+        load_initial(build_model(slim, seed=0), path)
+
+
+def one_block():
+    stage = SPEC.stages[2]
+    return {"out_channels": stage.out_channels, "stride": stage.stride, "blocks": stage.blocks[:1]}
+
+
+def test_a_classifier_of_another_width_is_no_matter_of_classes(tmp_path):
+    narrow = dataclasses.replace(SPEC, head=HeadSpec(out_channels=0))
+    save_file({"head.classifier.weight": torch.zeros(3, 99)}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError, match=r"is missing|is 3x99 there"):
+        load_initial(build_model(narrow, seed=0), tmp_path / "w.safetensors")
+
+
+def test_numbers_that_are_not_finite_and_unknown_names_are_refused(tmp_path):
+    model = trained()
+    model.stem.conv.weight.data[0] = float("nan")
+    path = saved_as(tmp_path / "nan.safetensors", model, "effsearch")
+    with pytest.raises(UsageError, match="holds numbers that are not finite"):
+        load_initial(build_model(SPEC, seed=0), path)
+    save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(UsageError, match="holds no weights of this network: other is not known"):
+        load_initial(build_model(SPEC, seed=0), tmp_path / "other.safetensors")
+
+
+def test_the_weights_of_a_training_of_ours_can_be_begun_with(tmp_path, one_thread):
+    source, _ = train_small(tmp_path)
+    for name in ("last.safetensors", "best.safetensors"):
+        model = build_model(SMALL_SPEC, seed=9)
+        assert load_initial(model, tmp_path / name).naming == "effsearch"
+    load_initial(model, tmp_path / "last.safetensors")
+    assert same_weights(source, model)
+    content = bytearray((tmp_path / "best.safetensors").read_bytes())
+    content[-10] ^= 1
+    (tmp_path / "best.safetensors").write_bytes(content)
+    with pytest.raises(UsageError, match="damaged: its SHA-256 is another"):
+        load_initial(model, tmp_path / "best.safetensors")
