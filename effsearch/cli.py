@@ -18,6 +18,7 @@ from effsearch.command_line.baseline import baseline
 from effsearch.command_line.networks import presets, profile, spaces
 from effsearch.command_line.runs import explain, plot, status, validate
 from effsearch.command_line.scale import scale
+from effsearch.command_line.train import train
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
 
@@ -76,6 +77,14 @@ app.command(
         "effsearch ablate --base runs/photos --coefficients runs/scale-photos --longer 4",
     )
 )(ablate)
+app.command(
+    epilog=examples(
+        "effsearch train runs/photos",
+        "effsearch train efficientnet-b0 --data photos/ --init b0.safetensors --epochs 20 --lr 0.05",
+        "effsearch train runs/photos --recipe efficientnet --epochs 100 --run runs/photos-trained",
+        "effsearch train runs/photos --family --recipe efficientnetv2",
+    )
+)(train)
 app.command(
     epilog=examples(
         "effsearch plot",

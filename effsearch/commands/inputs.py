@@ -80,7 +80,7 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
         raise UsageError(f"no run at {base}: give a run directory, a spec file or a preset")
     command = read_settings(path).command
     if command != "baseline":
-        raise UsageError(f"{base} is a {command} run; --base takes a baseline run, a spec file or a preset")
+        raise UsageError(f"{base} is a {command} run; give a baseline run, a spec file or a preset")
     report = read_report(path)
     if report is None or "best" not in report:
         raise UsageError(f"the run at {base} has no result yet; let it finish with effsearch baseline --run")

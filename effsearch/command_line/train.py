@@ -1,0 +1,113 @@
+"""effsearch train: what it may be asked."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from effsearch.command_line.shared import (
+    RUNS_ROOT,
+    Config,
+    Device,
+    DeviceName,
+    Engine,
+    Json,
+    Precision,
+    PrecisionOption,
+    Run,
+    placement_of,
+    print_report,
+)
+
+
+class RecipeChoice(StrEnum):
+    """How a network is trained."""
+
+    efficientnet = "efficientnet"
+    efficientnetv2 = "efficientnetv2"
+    fast = "fast"
+
+
+def train(
+    network: Annotated[str, typer.Argument(help="Baseline run, for its winner; spec file, or preset.")],
+    data: Annotated[
+        str | None, typer.Option(help="Images to train on; default: the run's, else synthetic.")
+    ] = None,
+    recipe: Annotated[
+        RecipeChoice, typer.Option(help="How: as the papers say (350 epochs), or fast (30).")
+    ] = RecipeChoice.fast,
+    epochs: Annotated[
+        int | None, typer.Option(help="Default: the recipe's; the schedule keeps its shape.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Images of a step, over all parts and processes; default: the recipe's."),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Peak learning rate; default: the recipe's, in proportion to the batch."),
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels; default: the network's own, at most the images'.")
+    ] = None,
+    accumulate: Annotated[
+        int, typer.Option(help="Parts that a batch is computed in, one after another, where memory is short.")
+    ] = 1,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Weights to begin with: ours, torchvision's or timm's, .safetensors or .pth."),
+    ] = None,
+    family: Annotated[
+        bool, typer.Option("--family", help="Train the run's winner and all that effsearch scale made of it.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of everything that is drawn.")] = 0,
+    device: DeviceName = Device.auto,
+    precision: PrecisionOption = Precision.auto,
+    run: Run = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Train a network properly, from scratch or from other weights, and test it once.
+
+    Several GPUs or cores: torchrun --nproc-per-node 4 -m effsearch.cli train ...
+    """
+    from effsearch.commands.training.family import run_train_family
+    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.tables import print_trained_family, print_training
+    from effsearch.commands.training.train import run_train
+    from effsearch.commands.watching import Watcher
+
+    options = TrainOptions(
+        network=network,
+        data=data,
+        recipe=recipe.value,
+        num_epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=lr,
+        resolution=resolution,
+        num_parts=accumulate,
+        initial=init,
+        seed=seed,
+        placement=placement_of(
+            workers=1,
+            engine=Engine.local,
+            address=None,
+            trial_timeout=None,
+            device=device,
+            precision=precision,
+            gpu_share=None,
+            cpus_per_trial=None,
+            run=run,
+        ),
+        has_tensorboard=tensorboard,
+        run=run,
+        runs_root=RUNS_ROOT,
+    )
+    with Watcher() as watcher:
+        report = run_train_family(options, watcher) if family else run_train(options, watcher)
+    if report is not None:  # the other processes of a training have nothing to say
+        print_report(report, as_json, print_trained_family if family else print_training)

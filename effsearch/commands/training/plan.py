@@ -1,0 +1,219 @@
+"""Which network is trained on which images, and how?"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effsearch.commands.inputs import Base, data_of_base, read_base
+from effsearch.commands.placement import Placement
+from effsearch.commands.proxy import (
+    ProxyOptions,
+    load_large_enough,
+    load_proxy_images,
+    stored_fidelity,
+    stored_setting,
+)
+from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
+from effsearch.proxy_train.full.training import FullTraining
+from effsearch.search.fidelity import LADDER
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+from effsearch.space.errors import UsageError
+from effsearch.space.rounding import round_resolution
+from effsearch.space.small_images import count_removable_strides, remove_strides
+from effsearch.space.spec import ModelSpec
+
+NORM_MOMENTUM = 0.1  # of recipes that set aside the network's own regularisation; as in a search's trainings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What a user says; None leaves it to effsearch."""
+
+    network: str  # preset, spec file or baseline run
+    data: str | None = None
+    recipe: RecipeName = "fast"
+    num_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    resolution: int | None = None
+    num_parts: int = 1
+    initial: Path | None = None  # weights to begin with
+    seed: int = 0
+    placement: Placement
+    has_tensorboard: bool = False
+    run: Path | None = None
+    runs_root: Path
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None and not 8 <= self.resolution <= 1024:
+            raise UsageError(f"--resolution must be from 8 to 1024, got {self.resolution}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """What is done to a network so that it suits the images; one for a whole family."""
+
+    target_resolution: int  # of the network it was made for
+    resolution: int  # that this one is trained at
+    num_removed_strides: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainPlan:
+    """All that is settled before a training begins."""
+
+    name: str
+    spec: ModelSpec  # as it is trained
+    data: str
+    split_seed: int
+    images: ImageData
+    training: FullTraining
+    fitting: Fitting
+    notes: tuple[str, ...]
+
+
+def plan_training(options: TrainOptions, watcher: Watcher) -> TrainPlan:
+    """Settle a training: read the network, load the images, fit one to the other, choose the recipe.
+
+    Raises:
+        EffsearchError: The network, the data or a number of the recipe does not hold.
+    """
+    base = read_base(options.network, runs_root=options.runs_root)
+    fitting, images = fit_to_images(options, base, watcher)
+    return plan_network(options, base.name, base.spec, fitting, images, base=base)
+
+
+def plan_network(
+    options: TrainOptions, name: str, spec: ModelSpec, fitting: Fitting, images: ImageData, *, base: Base
+) -> TrainPlan:
+    """Settle the training of one network; see `plan_training`."""
+    share = spec.resolution / fitting.target_resolution
+    resolution = round_resolution(share, resolution=fitting.resolution)
+    trained = dataclasses.replace(
+        remove_strides(spec, fitting.num_removed_strides),
+        resolution=resolution,
+        num_classes=images.num_classes,
+    )
+    recipe = _settle_recipe(options, trained)
+    if not recipe.keeps_regularisation:
+        trained = dataclasses.replace(
+            trained,
+            head=dataclasses.replace(trained.head, dropout_rate=0.0),
+            drop_path_rate=0.0,
+            norm_momentum=NORM_MOMENTUM,
+        )
+    data, split_seed = _data_and_seed(options, base)
+    return TrainPlan(
+        name=name,
+        spec=trained,
+        data=data,
+        split_seed=split_seed,
+        images=images,
+        training=FullTraining(
+            recipe=recipe,
+            resolution=resolution,
+            dropout_rate=trained.head.dropout_rate,
+            num_parts=options.num_parts,
+            seed=options.seed,
+        ),
+        fitting=fitting,
+        notes=_notes(spec, resolution, fitting, images),
+    )
+
+
+def fit_to_images(
+    options: TrainOptions, base: Base, watcher: Watcher, *, largest: int = 0
+) -> tuple[Fitting, ImageData]:
+    """Load the images, and find at which size and with how many strides a network is trained on them.
+
+    A network is trained at its own resolution, or at the images' own where that is less. There strides come off the
+    front: as many as in the run that found it, else so many that the last map is 4 pixels wide.
+
+    Args:
+        options: What the user says.
+        base: The network, or that of a family.
+        watcher: Is shown how far decoding is.
+        largest: Resolution of the family's largest network; 0 where there is none larger.
+    """
+    data, split_seed = _data_and_seed(options, base)
+    asked = ProxyOptions(data=data, seed=split_seed)
+    images = load_proxy_images(asked, watcher)
+    own = max(images.resolution, images.native_resolution)
+    resolution = options.resolution or min(base.spec.resolution, own)
+    share = max(largest, base.spec.resolution) / base.spec.resolution
+    images = load_large_enough(asked, images, round_resolution(share, resolution=resolution), watcher)
+    num_removed = 0
+    if resolution < base.spec.resolution:
+        fidelity = stored_fidelity(base.run)
+        num_removed = (
+            fidelity.num_removed_strides
+            if fidelity is not None
+            else count_removable_strides(base.spec, resolution=resolution, min_map=LADDER[0].min_map)
+        )
+    fitting = Fitting(
+        target_resolution=base.spec.resolution, resolution=resolution, num_removed_strides=num_removed
+    )
+    return fitting, images
+
+
+def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) -> dict[str, Any]:
+    """Give the settings that are stored with the run: all that the weights depend on."""
+    placement = options.placement
+    return {
+        "network": plan.name,
+        "network_hash": network_hash(plan.spec),
+        "data": plan.data,
+        "data_fingerprint": plan.images.fingerprint,
+        "image_resolution": plan.images.resolution,
+        "num_classes": plan.images.num_classes,
+        "split_seed": plan.split_seed,
+        "resolution": plan.training.resolution,
+        "num_removed_strides": plan.fitting.num_removed_strides,
+        "num_parts": plan.training.num_parts,
+        "num_processes": num_processes,
+        "init": None if options.initial is None else str(options.initial),
+        "seed": plan.training.seed,
+        "tensorboard": options.has_tensorboard,
+        "training": {
+            **dataclasses.asdict(plan.training.recipe),
+            **({} if placement.device == "cpu" else {"device": placement.device}),
+            **({} if placement.precision == "float32" else {"precision": placement.precision}),
+        },
+    }
+
+
+def _settle_recipe(options: TrainOptions, spec: ModelSpec) -> Recipe:
+    """Give the recipe with what the user changes of it; a rate that is named is that of the batch as it is."""
+    recipe = recipe_of(options.recipe, num_parameters=count_cost(spec).parameters)
+    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
+    named = options.learning_rate is not None
+    return dataclasses.replace(
+        recipe,
+        num_epochs=recipe.num_epochs if options.num_epochs is None else options.num_epochs,
+        batch_size=batch_size,
+        learning_rate=options.learning_rate if options.learning_rate is not None else recipe.learning_rate,
+        reference_batch=batch_size if named else recipe.reference_batch,
+    )
+
+
+def _data_and_seed(options: TrainOptions, base: Base) -> tuple[str, int]:
+    """Give the data and the seed of their splits: a run's own, so that its test images are unseen here too."""
+    data = options.data or data_of_base(base)
+    stored = stored_setting(base.run, "seed") if data == data_of_base(base) else None
+    return data, options.seed if stored is None else int(stored)
+
+
+def _notes(spec: ModelSpec, resolution: int, fitting: Fitting, images: ImageData) -> tuple[str, ...]:
+    notes = []
+    if resolution < spec.resolution:
+        text = f"trained at {resolution} px in place of {spec.resolution}"
+        if fitting.num_removed_strides:
+            text += f", the first {fitting.num_removed_strides} stride(s) removed"
+        notes.append(text)
+    if resolution > images.resolution:
+        notes.append(f"images of {images.resolution} px are enlarged to {resolution}")
+    return tuple(notes)

@@ -1,0 +1,319 @@
+"""`effsearch train` as a user meets it: what it leaves, how it goes on, and what it refuses."""
+
+import csv
+import dataclasses
+import importlib.util
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from effsearch.proxy_train.full import loop
+from effsearch.results.plots.collect import _families_of
+from effsearch.space.cost import count_cost
+from effsearch.space.outcome import OutOfMemory, TrainingFailed
+from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.text import from_json, to_json
+
+from ..conftest import Done, Effsearch, refuses, write_colours
+
+SPEC = ModelSpec(
+    stem=StemSpec(out_channels=8),
+    stages=(
+        StageSpec(out_channels=8, stride=2, blocks=(BlockSpec(expand_ratio=2, se_ratio=0.25),)),
+        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(expand_ratio=2),)),
+    ),
+    head=HeadSpec(out_channels=16, dropout_rate=0.2),
+    resolution=48,
+    num_classes=10,
+    drop_path_rate=0.1,
+)
+Train = Callable[..., Done]
+
+
+@pytest.fixture
+def train(effsearch: Effsearch) -> Train:
+    """Trains the network on coloured noise for three epochs, into `run`."""
+    write_colours(Path("colours"))
+    Path("net.json").write_text(to_json(SPEC))
+
+    def call(*words: str, run: str = "run") -> Done:
+        plain = ("--data", "colours", "--epochs", "3", "--batch-size", "32", "--device", "cpu")
+        return effsearch("train", "net.json", *plain, "--run", run, *words)
+
+    return call
+
+
+def rows_of(run: str) -> list[dict[str, str]]:
+    with Path(run, "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def same_files(one: str, other: str) -> bool:
+    """Tell whether two runs have the same weights, averages and momenta, to the bit."""
+    for name in ("last", "best"):
+        first, second = (load_file(Path(run, "checkpoints", f"{name}.safetensors")) for run in (one, other))
+        if first.keys() != second.keys() or not all(torch.equal(first[key], second[key]) for key in first):
+            return False
+    return True
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int, stop: Callable[[], object]) -> None:
+    """Has the training do something else in the place of an epoch, from 1."""
+    train_epoch = loop.train_epoch
+
+    def instead(state: Any, *rest: Any, **more: Any) -> Any:
+        if len(state.rows) + 1 == epoch:
+            stop()
+        return train_epoch(state, *rest, **more)
+
+    monkeypatch.setattr(loop, "train_epoch", instead)
+
+
+def fail_with(error: BaseException) -> Callable[[], object]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_a_training_reports_what_it_came_to_and_leaves_it_behind(train: Train) -> None:
+    report = train("--json").json
+    assert report["network"] == "net"
+    assert (report["resolution"], report["classes"], report["epochs"]) == (12, 3, 3)
+    assert report["test"]["images"] > 0
+    assert 0 <= report["test"]["accuracy"] <= report["test"]["top5"] == 1.0
+    rows = rows_of("run")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert {row["resolution"] for row in rows} == {"12"}
+    assert rows[0]["average_accuracy"] == ""  # the fast recipe averages nothing
+    best = max(float(row["val_accuracy"]) for row in rows)
+    assert report["best"]["accuracy"] == best
+    settings = json.loads(Path("run", "settings.json").read_text())
+    assert settings["command"] == "train"
+    assert settings["settings"]["training"]["num_epochs"] == 3
+    spec = from_json(Path(report["spec_path"]).read_text())
+    assert count_cost(spec).multiply_adds == report["multiply_adds"]
+    assert set(load_file(report["weights"])) >= {"stem.conv.weight", "head.classifier.bias"}
+    assert json.loads(Path("run", "report.json").read_text()) == report
+
+
+def test_the_table_and_what_is_said_meanwhile(train: Train) -> None:
+    ended = train()
+    assert "test top-1" in ended.out
+    assert "trained at 12 px in place of 48, the first 2 stride(s) removed" in ended.out
+    assert "epoch 3 of 3: loss" in ended.err
+    assert "own kernels" in ended.err
+
+
+@pytest.mark.parametrize("recipe", ["efficientnet", "efficientnetv2"])
+def test_the_papers_recipes_train_too_and_keep_the_network_s_regularisation(
+    train: Train, recipe: str
+) -> None:
+    report = train("--recipe", recipe, "--json").json
+    rows = rows_of("run")
+    assert rows[0]["average_accuracy"] != ""
+    assert from_json(Path(report["spec_path"]).read_text()).drop_path_rate == 0.1
+    sizes = [row["resolution"] for row in rows]
+    assert sizes == (["12", "12", "12"] if recipe == "efficientnet" else ["5", "9", "12"])
+
+
+@pytest.mark.parametrize(("number", "stop"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("recipe", ["fast", "efficientnetv2"])
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
+    train: Train, recipe: str, number: signal.Signals, stop: int
+) -> None:
+    words = ("--recipe", recipe)
+    assert train(*words, run="whole").code == 0
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            stop_in_epoch(patch, 3, lambda: os.kill(os.getpid(), number))
+            ended = train(*words)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.code == stop
+    assert "stopped after epoch 2: the same command with --run run goes on from there" in ended.err
+    assert len(rows_of("run")) == 2
+    assert train(*words).code == 0
+    assert same_files("whole", "run")
+    assert len(rows_of("run")) == 3
+
+
+def test_a_training_that_has_ended_is_not_tested_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = train("--json").json
+    stop_in_epoch(monkeypatch, 1, lambda: pytest.fail("nothing is trained"))
+    monkeypatch.setattr(
+        "effsearch.commands.training.train.score_fully", lambda *all_, **more: pytest.fail("nor tested")
+    )
+    again = train("--json")
+    assert again.json == report
+    assert "no test image is looked at again" in again.err
+
+
+def test_other_settings_are_refused(train: Train) -> None:
+    assert train().code == 0
+    refuses(train("--lr", "0.01"), 2, "training.learning_rate was")
+    refuses(train("--seed", "3"), 2, "seed was 0, now 3")
+    assert train("--tensorboard").code in (0, 2)  # which changes no weight; 2 where the package is missing
+
+
+def test_a_damaged_checkpoint_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_epoch(patch, 2, fail_with(KeyboardInterrupt()))
+        assert train().code == 130
+    path = Path("run", "checkpoints", "last.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    refuses(train(), 1, "last.safetensors are damaged", "delete that folder")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TrainingFailed("the loss became nan in epoch 1"), ("the loss became nan", "give a lower --lr")),
+        (OutOfMemory("out of memory: no"), ("out of memory", "give --accumulate 2")),
+    ],
+)
+def test_a_training_that_fails_is_one_line(
+    train: Train, monkeypatch: pytest.MonkeyPatch, error: Exception, words: tuple[str, ...]
+) -> None:
+    stop_in_epoch(monkeypatch, 1, fail_with(error))
+    refuses(train(), 1, *words)
+
+
+def test_weights_are_taken_over_with_a_new_classifier(train: Train) -> None:
+    assert train(run="first").code == 0
+    write_colours(Path("two"), names=("red", "blue"))
+    ended = train("--init", "first/checkpoints/best.safetensors", "--data", "two", run="second")
+    assert ended.code == 0
+    assert "the classifier is new, the file's tells 3 classes apart" in ended.err
+    report = json.loads(Path("second", "report.json").read_text())
+    assert report["init"]["file_classes"] == 3
+    same = train("--init", "first/checkpoints/last.safetensors", run="third")
+    assert "by effsearch's names, all that the network has" in same.err
+
+
+def test_parts_of_a_batch_are_trained(train: Train) -> None:
+    assert train("--accumulate", "4").code == 0
+    assert json.loads(Path("run", "settings.json").read_text())["settings"]["num_parts"] == 4
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
+def test_tensorboard_gets_every_epoch_once(train: Train) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_epoch(patch, 3, fail_with(KeyboardInterrupt()))
+        assert train("--tensorboard").code == 130
+    assert train("--tensorboard").code == 0
+    events = EventAccumulator("run/tensorboard")
+    events.Reload()
+    told = {event.step: event.value for event in events.Scalars("val_accuracy")}
+    assert told == pytest.approx({int(row["epoch"]): float(row["val_accuracy"]) for row in rows_of("run")})
+
+
+def test_tensorboard_that_is_missing_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *rest: None if name == "tensorboard" else find_spec(name, *rest),
+    )
+    refuses(train("--tensorboard"), 2, "pip install 'effsearch[tensorboard]'")
+    assert not Path("run").exists()
+
+
+def baseline_run(folder: Path, *, num_removed: int = 1, seed: int = 7) -> None:
+    """Write what a finished baseline search leaves, as far as a training reads it, with a family of two."""
+    for name in ("specs", "family"):
+        (folder / name).mkdir(parents=True)
+    fidelity = {"num_images": 10, "num_epochs": 1, "resolution": 12, "num_removed_strides": num_removed}
+    settings = {"data": "colours", "seed": seed, "fidelity": fidelity | {"width": 1.0}}
+    stored = {"schema_version": 1, "command": "baseline", "created": "2026-01-01T00:00:00+00:00"}
+    (folder / "settings.json").write_text(json.dumps(stored | {"settings": settings}))
+    (folder / "report.json").write_text(json.dumps({"best": {"name": "trial 1"}}))
+    (folder / "specs" / "best.json").write_text(to_json(SPEC))
+    rows = []
+    for phi, resolution in ((1, 64), (2, 96)):
+        spec = dataclasses.replace(SPEC, resolution=resolution)
+        (folder / "family" / f"best-phi{phi}.json").write_text(to_json(spec))
+        rows.append({"name": f"best-phi{phi}", "phi": phi, "multiply_adds": count_cost(spec).multiply_adds})
+    (folder / "family" / "family.json").write_text(json.dumps({"base": "best", "family": rows}))
+
+
+def test_a_run_s_winner_is_trained_on_its_data_splits_and_strides(effsearch: Effsearch) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    words = ("--epochs", "1", "--batch-size", "32", "--device", "cpu", "--run", "run", "--json")
+    report = effsearch("train", "search", *words).json
+    assert report["network"] == "search"
+    assert report["data"] == "colours"
+    assert report["notes"] == ["trained at 12 px in place of 48, the first 1 stride(s) removed"]
+    settings = json.loads(Path("run", "settings.json").read_text())["settings"]
+    assert (settings["split_seed"], settings["seed"], settings["num_removed_strides"]) == (7, 0, 1)
+
+
+def test_a_family_is_trained_member_by_member_and_its_record_says_so(effsearch: Effsearch) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    words = ("train", "search", "--family", "--epochs", "1", "--batch-size", "32", "--device", "cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        # The second member never gets to train; what the others came to is kept.
+        seen: list[int] = []
+        stop_in_epoch(patch, 1, lambda: seen.append(1) if len(seen) < 2 else fail_with(KeyboardInterrupt())())
+        assert effsearch(*words).code == 130
+    (family,) = _families_of(Path("search"))
+    assert [member.accuracy is not None for member in family.members] == [True, False]
+    ended = effsearch(*words, "--json")
+    report = ended.json
+    assert [one["resolution"] for one in report["trained"]] == [12, 16, 24]
+    assert ended.err.count("has ended before") == 2
+    (family,) = _families_of(Path("search"))
+    assert [member.accuracy for member in family.members] == [
+        one["best"]["accuracy"] for one in report["trained"][1:]
+    ]
+    record = json.loads(Path("search", "family", "family.json").read_text())
+    assert record["base_trained"]["test_accuracy"] == report["trained"][0]["test"]["accuracy"]
+    assert "images of 12 px are enlarged to 24" in report["trained"][2]["notes"]
+    assert "best-phi2" in effsearch(*words).out
+    shutil.rmtree("search/family")
+    refuses(effsearch(*words), 2, "has no family yet: run effsearch scale --base search first")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "word"),
+    [
+        ("train", 2, "network"),
+        ("train efficientnet-b9", 2, "did you mean"),
+        ("train nowhere.json", 2, "no spec file"),
+        ("train efficientnet-b0 --data nowhere", 2, "no data at nowhere"),
+        ("train efficientnet-b0 --recipe slow", 2, "--recipe"),
+        ("train efficientnet-b0 --resolution 4", 2, "--resolution must be from 8 to 1024, got 4"),
+        ("train efficientnet-b0 --family", 2, "needs a baseline run with a family"),
+        ("train net.json --data colours --epochs 0", 2, "--epochs must be from 1"),
+        ("train net.json --data colours --lr nan", 2, "--lr must be from 0"),
+        ("train net.json --data colours --batch-size 1", 2, "--batch-size must be from 2"),
+        ("train net.json --data colours --batch-size 500", 2, "is more than there are training images"),
+        (
+            "train net.json --data colours --batch-size 32 --accumulate 5",
+            2,
+            "does not go into --accumulate 5",
+        ),
+        ("train net.json --data colours --batch-size 32 --init gone.pth", 2, "--init: no file at gone.pth"),
+        ("train net.json --data colours --batch-size 32 --init net.json", 2, "cannot be read as weights"),
+        ("train net.json --data colours --batch-size 32 --run /proc/run", 1, "cannot write"),
+    ],
+)
+def test_bad_input_gets_one_line(effsearch: Effsearch, line: str, code: int, word: str) -> None:
+    write_colours(Path("colours"), num_images=20)
+    Path("net.json").write_text(to_json(SPEC))
+    refuses(effsearch(*line.split()), code, word)
+    assert not Path("runs").exists()
