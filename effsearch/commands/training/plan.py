@@ -17,7 +17,7 @@ from effsearch.commands.proxy import (
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
-from effsearch.proxy_train.full.training import FullTraining
+from effsearch.proxy_train.full.training import FullTraining, for_recipe
 from effsearch.search.fidelity import LADDER
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -25,8 +25,6 @@ from effsearch.space.errors import UsageError
 from effsearch.space.rounding import round_resolution
 from effsearch.space.small_images import count_removable_strides, remove_strides
 from effsearch.space.spec import ModelSpec
-
-NORM_MOMENTUM = 0.1  # of recipes that set aside the network's own regularisation; as in a search's trainings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +97,7 @@ def plan_network(
         num_classes=images.num_classes,
     )
     recipe = _settle_recipe(options, trained)
-    if not recipe.keeps_regularisation:
-        trained = dataclasses.replace(
-            trained,
-            head=dataclasses.replace(trained.head, dropout_rate=0.0),
-            drop_path_rate=0.0,
-            norm_momentum=NORM_MOMENTUM,
-        )
+    trained = for_recipe(trained, recipe)
     data, split_seed = _data_and_seed(options, base)
     return TrainPlan(
         name=name,

@@ -1,10 +1,14 @@
-"""What is one full training, and does its batch fit?"""
+"""What is one full training, which network does it train, and does its batch fit?"""
 
+import dataclasses
 from dataclasses import dataclass
 
 from effsearch.proxy_train.full.group import ALONE, Group
 from effsearch.proxy_train.full.recipe import Recipe
 from effsearch.space.errors import UsageError
+from effsearch.space.spec import ModelSpec
+
+NORM_MOMENTUM = 0.1  # of recipes that set aside the network's own regularisation; as in a search's trainings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,18 @@ class FullTraining:
     dropout_rate: float = 0.0  # the network's own, for recipes that leave it alone
     num_parts: int = 1  # that the batch of a step is computed in, one after another
     seed: int = 0
+
+
+def for_recipe(spec: ModelSpec, recipe: Recipe) -> ModelSpec:
+    """Give a network as a recipe trains it: with its own dropout, stochastic depth and norm momentum, or without."""
+    if recipe.keeps_regularisation:
+        return spec
+    return dataclasses.replace(
+        spec,
+        head=dataclasses.replace(spec.head, dropout_rate=0.0),
+        drop_path_rate=0.0,
+        norm_momentum=NORM_MOMENTUM,
+    )
 
 
 def check_batch(training: FullTraining, *, num_images: int, group: Group = ALONE) -> None:
