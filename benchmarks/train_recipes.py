@@ -45,7 +45,7 @@ from effsearch.space.spec import ModelSpec
 NAME = "train_recipes"
 WANTED = 0.90  # test accuracy of (a)
 SEEDS = 3
-TIMED_STEPS = 20  # after as many that are not timed
+TIMED_STEPS = 5  # after as many that are not timed
 
 WINNER = dataclasses.replace(FAST, num_epochs=60)
 PRETRAINING = FAST  # on the synthetic set

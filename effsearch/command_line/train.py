@@ -73,7 +73,7 @@ def train(
 ) -> None:
     """Train a network properly, from scratch or from other weights, and test it once.
 
-    Several GPUs or cores: torchrun --nproc-per-node 4 -m effsearch.cli train ...
+    Several GPUs or cores: torchrun --nproc-per-node 4 -m -- effsearch.cli train ...
     """
     from effsearch.commands.training.family import run_train_family
     from effsearch.commands.training.plan import TrainOptions

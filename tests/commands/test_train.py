@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -317,3 +319,40 @@ def test_bad_input_gets_one_line(effsearch: Effsearch, line: str, code: int, wor
     Path("net.json").write_text(to_json(SPEC))
     refuses(effsearch(*line.split()), code, word)
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_network_with_two_processes_and_goes_on(train: Train, cache: Path) -> None:
+    assert train(run="alone").code == 0
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "--",
+        "effsearch.cli",
+    ]
+    words += [
+        "train",
+        "net.json",
+        "--data",
+        "colours",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "32",
+        "--device",
+        "cpu",
+    ]
+    environment = os.environ | {"EFFSEARCH_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    for said in ("epoch 3 of 3", "has ended before"):
+        ended = subprocess.run(
+            [*words, "--run", "run", "--json"], env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert said in ended.stderr
+        assert ended.stderr.count("run: run") == 1  # one of the two speaks
+        assert json.loads(ended.stdout)["processes"] == 2
+    assert len(rows_of("run")) == 3

@@ -91,7 +91,9 @@ def train_planned(
     model, transfer = _begin(plan, options)
     model = model.to(compute.device)
     if not group.is_first:
-        _train(Path(group.tell("")), model, plan, compute=compute, group=group)
+        path = group.tell("")
+        if path:
+            _train(Path(path), model, plan, compute=compute, group=group)
         return None
     with create_or_resume(
         options.run,
@@ -108,9 +110,9 @@ def train_planned(
             watcher.say(f"init: {transfer.words}")
         for line in (describe_training(plan, compute, group), *plan.notes):
             watcher.say(line)
-        group.tell(str(run.path))
         done = run.read_result()
-        if done is not None and group.size == 1:
+        group.tell(str(run.path) if done is None else "")
+        if done is not None:
             watcher.say(
                 "this training has ended before: nothing is trained, and no test image is looked at again"
             )

@@ -27,15 +27,14 @@ class Variation(NamedTuple):
     own_shares: Tensor  # (batch,) float32: of each image in what mixup makes of it; 1 where nothing is mixed
 
     def of(self, places: Tensor, device: torch.device) -> "Variation":
-        """Give that of some images of the batch, sent to a device."""
-        columns = (
-            self.shifts[:, places],
-            self.is_flipped[places],
+        """Give that of some images of the batch, sent to a device but for the operations: the host asks which."""
+        return Variation(
+            self.shifts[:, places].to(device, non_blocking=True),
+            self.is_flipped[places].to(device, non_blocking=True),
             self.operations[:, places],
-            self.signs[:, places],
-            self.own_shares[places],
+            self.signs[:, places].to(device, non_blocking=True),
+            self.own_shares[places].to(device, non_blocking=True),
         )
-        return Variation(*(column.to(device, non_blocking=True) for column in columns))
 
 
 def draw_variation(
@@ -96,7 +95,7 @@ def rand_augment(pixels: Tensor, operations: Tensor, strengths: Tensor) -> Tenso
 
     Args:
         pixels: uint8 (batch, size, size, 3).
-        operations: (num_operations, batch), places in `OPERATIONS`.
+        operations: (num_operations, batch), places in `OPERATIONS`; on the CPU, so that nothing waits for a device.
         strengths: (num_operations, batch): magnitude, and a sign for operations that go two ways.
 
     Source:
