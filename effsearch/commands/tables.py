@@ -47,8 +47,9 @@ def print_status(report: Mapping[str, Any]) -> None:
         trained += (
             f"; best {best['accuracy']:.1%} ({best['name']}, {short_count(best['multiply_adds'])} FLOPs)"
         )
-    say(trained)
-    _say_operators(report)
+    if report["command"] != "train":  # which is one training; its step says how far it is
+        say(trained)
+        _say_operators(report)
     step = report["step"]
     if step is not None:
         share = f"{min(1.0, step['done'] / step['total']):.0%} " if step["total"] else ""

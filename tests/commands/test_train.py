@@ -107,12 +107,14 @@ def test_a_training_reports_what_it_came_to_and_leaves_it_behind(train: Train) -
     assert json.loads(Path("run", "report.json").read_text()) == report
 
 
-def test_the_table_and_what_is_said_meanwhile(train: Train) -> None:
+def test_the_table_and_what_is_said_meanwhile(train: Train, effsearch: Effsearch) -> None:
     ended = train()
     assert "test top-1" in ended.out
     assert "trained at 12 px in place of 48, the first 2 stride(s) removed" in ended.out
     assert "epoch 3 of 3: loss" in ended.err
     assert "own kernels" in ended.err
+    assert effsearch("status", "run").out.splitlines()[0] == "train in run: ended"
+    assert "trainings" not in effsearch("status", "run").out
 
 
 @pytest.mark.parametrize("recipe", ["efficientnet", "efficientnetv2"])

@@ -13,6 +13,7 @@ from effsearch.proxy_train.full.epoch import set_dropout
 from effsearch.proxy_train.full.loop import make_optimizer
 from effsearch.proxy_train.full.recipe import EFFICIENTNET
 from effsearch.proxy_train.full.rmsprop import RMSProp
+from effsearch.proxy_train.full.training import for_recipe
 from effsearch.proxy_train.kernels import switch
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import TrainingFailed
@@ -121,6 +122,13 @@ def test_dropout_is_changed_before_the_classifier_alone():
     set_dropout(model, 0.5)
     assert [layer for layer in model.head.layers if layer.name != "classifier"] == before
     assert model.head.layers[-1].drop_rate == 0.5
+
+
+def test_a_recipe_sets_aside_the_network_s_own_regularisation_or_keeps_it():
+    assert for_recipe(SMALL_SPEC, PAPER) == SMALL_SPEC
+    plain = for_recipe(SMALL_SPEC, SHORT)
+    assert (plain.head.dropout_rate, plain.drop_path_rate, plain.norm_momentum) == (0.0, 0.0, 0.1)
+    assert plain.stages == SMALL_SPEC.stages
 
 
 def test_parts_of_a_batch_add_up_to_the_whole_but_for_norms(tmp_path):
