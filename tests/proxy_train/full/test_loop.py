@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from effsearch.proxy_train.build import build_model
+from effsearch.proxy_train.device import ON_CPU
 from effsearch.proxy_train.full.epoch import set_dropout
 from effsearch.proxy_train.full.loop import make_optimizer
 from effsearch.proxy_train.full.recipe import EFFICIENTNET
@@ -73,6 +74,24 @@ def test_a_training_that_has_ended_is_left_as_it_is(tmp_path):
     second, again = train_small(tmp_path, on_epoch=lambda rows: pytest.fail("nothing is trained"))
     assert same_weights(first, second)
     assert rows == again
+
+
+@pytest.mark.parametrize("steps_per_look", [2, 50])
+def test_a_device_that_runs_ahead_with_its_own_images_trains_the_same(tmp_path, steps_per_look):
+    compute = dataclasses.replace(ON_CPU, has_resident_images=True, steps_per_look=steps_per_look)
+    first, rows = train_small(tmp_path / "one", recipe=GROWING)
+    second, again = train_small(tmp_path / "two", recipe=GROWING, compute=compute)
+    assert same_weights(first, second)
+    assert [row.train_loss for row in rows] == pytest.approx([row.train_loss for row in again])
+
+
+def test_autocast_is_for_training_alone(tmp_path):
+    compute = dataclasses.replace(ON_CPU, has_autocast=True)
+    first, _ = train_small(tmp_path / "one")
+    second, rows = train_small(tmp_path / "two", compute=compute)
+    assert not same_weights(first, second)
+    assert all(weight.dtype == torch.float32 for weight in second.parameters())
+    assert np.isfinite(rows[-1].val_loss)
 
 
 def test_seeds_and_recipes_train_differently(tmp_path):
