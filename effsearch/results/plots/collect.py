@@ -65,7 +65,7 @@ def collect_front(run_paths: Sequence[Path]) -> FrontPlot:
         series=tuple(series),
         families=tuple(dict.fromkeys(families)),
         resolution=_common_resolution(scored.values()),
-        notes=_notes(scored.values(), series),
+        notes=(*_notes(scored.values(), series), *_family_notes(families)),
     )
 
 
@@ -221,6 +221,13 @@ def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -
             "may be luck."
         )
     return tuple(notes)
+
+
+def _family_notes(families: Iterable[Family]) -> tuple[str, ...]:
+    """Say it where the family's accuracies are those of full trainings, beside trials' of short ones."""
+    if all(member.accuracy is None for family in families for member in family.members):
+        return ()
+    return ("The family was trained in full, the trials were not: compare its members with each other.",)
 
 
 def _common_resolution(scored: Iterable[list[LedgerEntry]]) -> int | None:

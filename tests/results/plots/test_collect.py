@@ -179,7 +179,11 @@ def test_families_come_from_scale_runs_and_from_the_family_folder_once(
     (baseline / "family").mkdir()
     (baseline / "family" / "family.json").write_text(json.dumps(FAMILY))
     scale = make_run("scale", [], report=FAMILY, command="scale")
-    (family,) = collect_front([baseline, scale]).families
+    plot = collect_front([baseline, scale])
+    assert plot.notes == (
+        "The family was trained in full, the trials were not: compare its members with each other.",
+    )
+    (family,) = plot.families
     assert family.name == "trial 1 (alpha 1.2, beta 1.1, gamma 1.15)"
     members = [(member.phi, member.multiply_adds, member.accuracy) for member in family.members]
     assert members == [(1, 700, None), (2, 1400, 0.8)]
