@@ -65,11 +65,11 @@ class SupernetFiles:
 
     def core_seconds(self) -> float:
         """Give what all rounds so far have cost."""
-        return float(sum(line["core_seconds"] for line in self._lines()))
+        return float(sum(line["core_seconds"] for line in self.rounds()))
 
     def round_times(self) -> list[float]:
         """Give when rounds ended, in seconds of the epoch; the first runs did not note it."""
-        return [datetime.fromisoformat(line["time"]).timestamp() for line in self._lines() if "time" in line]
+        return [datetime.fromisoformat(line["time"]).timestamp() for line in self.rounds() if "time" in line]
 
     def mark_scored(self, *, num_networks: int, num_failed: int) -> None:
         """Note that the scoring has come to its end, so that a resumed run does not go on with it.
@@ -93,7 +93,7 @@ class SupernetFiles:
         for path in self.of_round(round_index, plan):
             path.unlink(missing_ok=True)
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def rounds(self) -> list[dict[str, Any]]:
         """Give what `note` wrote; a torn last line is passed over."""
         path = self.folder / "rounds.jsonl"
         text = path.read_text() if path.exists() else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effsearch.results.ledger_entry import LedgerEntry
-from effsearch.results.spent import seconds_spent
+from effsearch.results.spent import seconds_spent, seconds_until
 from effsearch.results.supernet_files import SupernetFiles
 from effsearch.space.errors import RunError
 from effsearch.space.supernet_work import RoundResult
@@ -58,3 +58,9 @@ def test_a_start_without_its_time_is_one_line(run: Path, start: object) -> None:
     (run / "environment.json").write_text(json.dumps({"starts": [start]}))
     with pytest.raises(RunError, match=r"environment\.json does not say when the run was started"):
         seconds_spent(run, [])
+
+
+def test_work_until_an_event_leaves_out_the_pauses_before_it() -> None:
+    assert seconds_until([100.0, 1_000.0], [160.0, 130.0, 1_020.0, 50.0]) == [60.0, 30.0, 80.0, 0.0]
+    assert seconds_until([], [160.0]) == [0.0]
+    assert seconds_until([100.0], []) == []

@@ -116,6 +116,7 @@ def _point_of(network: list[LedgerEntry], row: Mapping[str, Any] | None, *, dear
         accuracy_std=statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
         num_seeds=len(accuracies),
         is_full_fidelity=effort == dearest,
+        network_hash=named.network_hash,
     )
 
 

@@ -18,6 +18,9 @@ class FrontPoint:
     accuracy_std: float = 0.0  # over seeds, with n - 1; 0 for a single one
     num_seeds: int = 1
     is_full_fidelity: bool = True  # scored on the dearest rung of its run; only these are ranked
+    network_hash: str = (
+        ""  # with the cost it says whose trainings these were; "" where only a report names it
+    )
 
     def __post_init__(self) -> None:
         if self.multiply_adds < 1:
