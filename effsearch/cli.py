@@ -16,7 +16,7 @@ from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
 from effsearch.command_line.networks import presets, profile, spaces
-from effsearch.command_line.runs import explain, plot, status, validate
+from effsearch.command_line.runs import explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
 from effsearch.command_line.train import train
 from effsearch.space.errors import EffsearchError
@@ -91,6 +91,12 @@ app.command(
         "effsearch plot runs/photos runs/b --out front.svg",
     )
 )(plot)
+app.command(
+    epilog=examples(
+        "effsearch report",
+        "effsearch report runs/photos --out photos.html",
+    )
+)(report)
 app.command(
     epilog=examples(
         "effsearch validate runs/photos",

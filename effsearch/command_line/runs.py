@@ -1,5 +1,6 @@
-"""What may be asked of a run that is there: plot, validate, explain, status."""
+"""What may be asked of a run that is there: plot, report, validate, explain, status."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,22 @@ def plot(
     from effsearch.commands.tables import print_plot
 
     print_report(run_plot(runs or [], out=out, runs_root=RUNS_ROOT), as_json, print_plot)
+
+
+def report(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .html file; default: report.html in the run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write all that a run holds as one page that opens anywhere, offline too.
+
+    Result and anchors, the front to point at and pick from, the network drawn, what mattered, how far to trust it,
+    the family, failures, cost, commands, and every training in a table.
+    """
+    from effsearch.commands.report import run_report
+    from effsearch.commands.tables import print_page
+
+    print_report(run_report(run or RUNS_ROOT / "latest", out=out, now=datetime.now(UTC)), as_json, print_page)
 
 
 def validate(

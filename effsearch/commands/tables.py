@@ -276,6 +276,13 @@ def print_plot(report: Mapping[str, Any]) -> None:
         say(f"{run}: {words}")
 
 
+def print_page(report: Mapping[str, Any]) -> None:
+    """Print where a page is, and what of the run is not on it."""
+    say(f"{report['out']} ({report['bytes'] / 1e6:.1f} MB)")
+    for line in report["unread"]:
+        say(f"left out: {line}")
+
+
 def print_profile(profile: Mapping[str, Any]) -> None:
     """Print the cost of a network, part by part."""
     rows = [

@@ -24,11 +24,14 @@ def seconds_spent(run: Path, entries: Iterable[LedgerEntry]) -> float:
         entries: What the search has written to its ledger; what a check of its proxy wrote is none of it.
 
     Raises:
-        RunError: The run's record of its starts cannot be read.
+        RunError: The run's record of its starts, or a time of its ledger or supernet, cannot be read.
     """
-    events = [datetime.fromisoformat(entry.time).timestamp() for entry in entries]
-    for files in (supernet_of(run), second_of(run)):
-        events += files.round_times()
+    try:
+        events = [datetime.fromisoformat(entry.time).timestamp() for entry in entries]
+        for files in (supernet_of(run), second_of(run)):
+            events += files.round_times()
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{run}: a time of its record cannot be read ({error})") from error
     return max(seconds_until(start_times(run), events), default=0.0)
 
 
