@@ -1,0 +1,118 @@
+"""How does a network become an ONNX model, and does onnxruntime compute what torch does?"""
+
+import contextlib
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from effsearch.results.export.check import random_images, reference_outputs, require_equal
+from effsearch.results.export.features import Feature
+from effsearch.space.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+OPSET = 20  # of 2023; onnxruntime has it from 1.17 on
+
+
+def require_onnx() -> None:
+    """Refuse where the packages are missing.
+
+    Raises:
+        UsageError: The extra that brings them is named.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"--to onnx needs {' and '.join(missing)}: pip install 'effsearch[onnx]'")
+
+
+def export_onnx(network: "nn.Module", features: Sequence[Feature], *, size: int) -> tuple[bytes, float]:
+    """Give a network as an ONNX model, and how far onnxruntime's outputs are from torch's, as a share of the largest.
+
+    The number of images is free; with features, which detectors take at any size, height and width are too.
+
+    Args:
+        network: What `proxy_train.build` built.
+        features: Maps to give in place of class scores.
+        size: Pixels on a side.
+
+    Raises:
+        RunError: The outputs differ by more than 1e-4.
+    """
+    import torch
+
+    network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stub lacks it
+    free = {0: "batch", 2: "height", 3: "width"} if features else {0: "batch"}
+    with _silence():
+        program = torch.onnx.export(
+            _with_outputs(network, features),
+            (random_images(size, batch=2, seed=0),),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes={"images": free},
+            input_names=["images"],
+            output_names=onnx_outputs(features),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto.SerializeToString()
+    return model, _largest_difference(model, network, features, size=size)
+
+
+def onnx_outputs(features: Sequence[Feature]) -> list[str]:
+    """Give the names of an ONNX model's outputs."""
+    return [f"stride{feature.stride}" for feature in features] or ["scores"]
+
+
+def _largest_difference(
+    model: bytes, network: "nn.Module", features: Sequence[Feature], *, size: int
+) -> float:
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    difference = 0.0
+    for batch, side in ((1, size), (3, size + 32 if features else size)):
+        images = random_images(side, batch=batch, seed=batch)
+        outputs = [torch.from_numpy(output) for output in session.run(None, {"images": images.numpy()})]
+        with torch.no_grad():
+            wanted = reference_outputs(network, images, features)
+        difference = max(difference, require_equal(wanted, outputs, "the ONNX model"))
+    return difference
+
+
+def _with_outputs(network: "nn.Module", features: Sequence[Feature]) -> "nn.Module":
+    """Give the network as a module whose outputs are those asked for."""
+    from torch import nn
+
+    class Maps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: "Tensor") -> "tuple[Tensor, ...]":
+            return tuple(reference_outputs(network, images, features))
+
+    return Maps().eval() if features else network
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what torch's exporter prints, warns of and logs to itself; what goes wrong is raised all the same."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

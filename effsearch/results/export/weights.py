@@ -1,0 +1,112 @@
+"""Where do a network's weights come from, and how are they written?
+
+Weights lie in safetensors files. They are read under the names of `proxy_train.build` or of any export, so a network
+that was trained in one place can go on to another.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from effsearch import __version__
+from effsearch.results.atomic import write_bytes_atomic
+from effsearch.results.export.names import Names, inverse, rename
+from effsearch.results.export.pycls_config import pycls_names
+from effsearch.results.export.timm_source import timm_names
+from effsearch.results.export.torch_source import torch_names
+from effsearch.results.export.torchvision_source import torchvision_names
+from effsearch.space.canonical import network_hash
+from effsearch.space.errors import SpecError, UsageError
+from effsearch.space.spec import ModelSpec
+from effsearch.space.text import to_dict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+COUNTER = "num_batches_tracked"  # of a norm; it changes no output, and not all files have it
+NAMINGS = {
+    "torch": torch_names,
+    "timm": timm_names,
+    "torchvision": torchvision_names,
+    "pycls": pycls_names,
+}
+
+
+def fresh_network(spec: ModelSpec, *, seed: int) -> "nn.Module":
+    """Give the built network with fresh weights, ready for use."""
+    from effsearch.proxy_train.build import build_model
+
+    return build_model(spec, seed=seed).eval()
+
+
+def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
+    """Give the built network with the weights of a file, ready for use.
+
+    Raises:
+        UsageError: The file holds no weights, or those of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise UsageError(f"no weights at {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} is no safetensors file: {error}") from None
+    network = fresh_network(spec, seed=0)
+    wanted = network.state_dict()
+    found = _translate(tensors, wanted, spec)
+    lacking = [name for name in wanted if name not in found and not name.endswith(COUNTER)]
+    unknown = [name for name in found if name not in wanted]
+    for what, names in (("is missing", lacking), ("is none of its tensors", unknown)):
+        if names:
+            more = f", and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UsageError(f"{path} holds no weights of this network: {names[0]} {what}{more}")
+    for name, tensor in found.items():
+        if tensor.shape != wanted[name].shape:
+            raise UsageError(
+                f"{path} holds no weights of this network: {name} must have shape {tuple(wanted[name].shape)}, "
+                f"got {tuple(tensor.shape)}"
+            )
+    network.load_state_dict(wanted | found)
+    return network
+
+
+def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> None:
+    """Write tensors as safetensors, with the spec and its hash in the metadata; the same ones give the same bytes.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    from safetensors.torch import save
+
+    # One entry: the library writes several in an order that changes from run to run.
+    about = {"effsearch": __version__, "network": network_hash(spec), "spec": to_dict(spec)}
+    content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    write_bytes_atomic(path, save(content, metadata={"effsearch": json.dumps(about)}))
+
+
+def sha256_of(path: Path) -> str:
+    """Give a file's SHA-256 in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _translate(
+    tensors: "dict[str, Tensor]", wanted: "dict[str, Tensor]", spec: ModelSpec
+) -> "dict[str, Tensor]":
+    """Give tensors under effsearch's names, if those they have are an export's; else as they are."""
+    needed = {name for name in wanted if not name.endswith(COUNTER)}
+    if needed <= set(tensors):
+        return tensors
+    for naming in NAMINGS.values():
+        try:
+            names: Names = naming(spec)
+        except SpecError:  # this target cannot express the network, so the weights are not from there
+            continue
+        back = inverse(names)
+        if {name.rpartition(".")[0] for name in tensors} == set(back):
+            return rename(tensors, back)
+    return tensors

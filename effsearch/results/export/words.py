@@ -1,0 +1,31 @@
+"""How are numbers written in what is exported?"""
+
+from effsearch import __version__
+from effsearch.space.cost import count_cost
+from effsearch.space.spec import ModelSpec
+
+
+def cost_words(spec: ModelSpec) -> str:
+    """Give what a network costs: "5,288,548 parameters, 385,814,752 multiply-adds at 224 pixels"."""
+    cost = count_cost(spec)
+    return f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {spec.resolution} pixels"
+
+
+def number_text(value: float) -> str:
+    """Give a number as short as it is exact: 6, 0.25, 2.6666666666666665."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def builder_docs(spec: ModelSpec, *, name: str, library: str, module: str) -> str:
+    """Give the docstring of a file that builds a network with a library."""
+    return f'''"""{name} for {library}: {cost_words(spec)}.
+
+Written by effsearch {__version__}.
+
+    from {module} import build
+
+    model = build()  # fresh weights
+    model.load_state_dict(safetensors.torch.load_file("{module}.safetensors"))  # or these, where exported
+
+{module}.names.json has effsearch's name of each module and {library}'s.
+"""'''
