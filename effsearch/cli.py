@@ -15,7 +15,7 @@ import typer
 from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
-from effsearch.command_line.networks import presets, profile, spaces
+from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.runs import explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
 from effsearch.command_line.train import train
@@ -120,6 +120,13 @@ app.command(
         "effsearch profile efficientnet-b0 --json",
     )
 )(profile)
+app.command(
+    epilog=examples(
+        "effsearch export runs/photos --to torch",
+        "effsearch export efficientnet-b0 --to timm --weights b0.safetensors",
+        "effsearch export runs/photos/family/phi3.json --to onnx --features",
+    )
+)(export)
 app.command()(spaces)
 app.command()(presets)
 

@@ -1,13 +1,23 @@
-"""What may be asked of networks and spaces: profile, spaces, presets."""
+"""What may be asked of networks and spaces: profile, export, spaces, presets."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from effsearch.command_line.shared import (
-    Json,
-    print_report,
-)
+from effsearch.command_line.shared import RUNS_ROOT, Json, print_report, refuse_given
+
+
+class Target(StrEnum):
+    """What a network is exported for."""
+
+    torch = "torch"
+    safetensors = "safetensors"
+    onnx = "onnx"
+    timm = "timm"
+    torchvision = "torchvision"
+    pycls = "pycls"
 
 
 def profile(
@@ -25,6 +35,49 @@ def profile(
     from effsearch.commands.tables import print_profile
 
     print_report(profile_network(network, resolution=resolution, num_classes=classes), as_json, print_profile)
+
+
+def export(
+    context: typer.Context,
+    network: Annotated[str, typer.Argument(help="Preset, spec file, or a run, whose winner is taken.")],
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="A file of plain PyTorch, weights, an ONNX model, or what timm, torchvision and pycls build it from."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="The file; default: the network's name, here.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors under effsearch's names or an export's; default: fresh weights."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of fresh weights.")] = 0,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features", help="Maps at strides 4 to 32 in place of class scores: torch, timm, onnx."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a network for other programs, which need no effsearch to use it."""
+    if weights is not None:
+        refuse_given(context, ["seed"], "--weights are given, so none are drawn")
+    if to not in (Target.safetensors, Target.onnx):
+        refuse_given(context, ["seed"], f"--to {to.value} writes no weights that are drawn")
+    from effsearch.commands.exporting.export import ExportOptions, run_export
+    from effsearch.commands.exporting.tables import print_export
+
+    options = ExportOptions(
+        network=network,
+        target=to.value,
+        out=out,
+        weights=weights,
+        seed=seed,
+        has_features=features,
+        runs_root=RUNS_ROOT,
+    )
+    print_report(run_export(options), as_json, print_export)
 
 
 def spaces(as_json: Json = False) -> None:

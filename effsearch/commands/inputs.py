@@ -56,7 +56,7 @@ def read_space(name: str) -> SearchSpace:
 
 
 def read_base(base: str | None, *, runs_root: Path) -> Base:
-    """Give the base of a family: a run's best network, a spec file or a preset; by default the newest run's.
+    """Give a network to start from: a run's best, a spec file or a preset; by default the newest run's.
 
     Raises:
         UsageError: There is no run, or it has not come to a result.

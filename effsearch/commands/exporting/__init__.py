@@ -1,0 +1,1 @@
+"""effsearch export: what a network is for other programs."""

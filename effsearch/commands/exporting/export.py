@@ -1,0 +1,224 @@
+"""effsearch export: a network as source, weights or configuration for other programs."""
+
+import keyword
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effsearch.commands.inputs import read_base
+from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
+from effsearch.results.export.check import check_torch_source
+from effsearch.results.export.features import Feature, find_features
+from effsearch.results.export.names import Names, rename
+from effsearch.results.export.onnx_model import export_onnx, onnx_outputs, require_onnx
+from effsearch.results.export.pycls_config import pycls_config, pycls_names
+from effsearch.results.export.timm_source import timm_names, timm_source
+from effsearch.results.export.torch_source import torch_names, torch_source
+from effsearch.results.export.torchvision_source import torchvision_names, torchvision_source
+from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
+from effsearch.results.json_files import write_json
+from effsearch.space.canonical import network_hash
+from effsearch.space.cost import count_cost
+from effsearch.space.errors import UsageError
+from effsearch.space.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# How the file of a target is called: what stands before the end of its name, and the ends it may have.
+FILES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "torch": ("", (".py",)),
+    "safetensors": ("", (".safetensors",)),
+    "onnx": ("", (".onnx",)),
+    "timm": ("_timm", (".py",)),
+    "torchvision": ("_torchvision", (".py",)),
+    "pycls": ("_pycls", (".yaml", ".yml")),
+}
+WITH_FEATURES = ("torch", "timm", "onnx")
+LIBRARIES = ("torch", "timm", "torchvision", "safetensors")  # a file of that name would stand before them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What is exported, and where to."""
+
+    network: str
+    target: str
+    out: Path | None
+    weights: Path | None
+    seed: int
+    has_features: bool
+    runs_root: Path
+
+
+def run_export(options: ExportOptions) -> dict[str, Any]:
+    """Write a network for another program.
+
+    Returns:
+        JSON values: the files with their SHA-256, the names of the modules there, and by how much its outputs differ
+        from effsearch's own where that was tried.
+
+    Raises:
+        UsageError: The target cannot express the network, or an option does not fit.
+        RunError: A file cannot be written, or what was exported gives other outputs.
+    """
+    if options.target == "onnx":
+        require_onnx()
+    if options.has_features and options.target not in WITH_FEATURES:
+        raise UsageError(f"--features goes with --to {', '.join(WITH_FEATURES)}, not with {options.target}")
+    base = read_base(options.network, runs_root=options.runs_root)
+    features = find_features(base.spec) if options.has_features else ()
+    out = options.out or _default_path(base.name, options.target)
+    _check_path(out, options)
+    written = _WRITERS[options.target](base.spec, base.name, out, features, options)
+    cost = count_cost(base.spec)
+    is_drawn = options.weights is None and options.target in ("safetensors", "onnx")
+    return {
+        "name": base.name,
+        "target": options.target,
+        "network": network_hash(base.spec),
+        "params": cost.parameters,
+        "multiply_adds": cost.multiply_adds,
+        "resolution": base.spec.resolution,
+        "classes": base.spec.num_classes,
+        "weights": str(options.weights) if options.weights else None,
+        "seed": options.seed if is_drawn else None,
+        "max_difference": written.difference,
+        "features": [
+            {"name": name, "stride": feature.stride, "channels": feature.channels}
+            for name, feature in zip(_feature_names(options.target, features), features, strict=True)
+        ],
+        "files": [
+            {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in written.files
+        ],
+        "names": written.names,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a target came to."""
+
+    files: list[Path]
+    names: Names  # of modules, from effsearch's to the target's
+    difference: float | None = None  # of its outputs from effsearch's own, where it was run
+
+
+def _write_torch(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    source = torch_source(spec, name=name, module=out.stem, features=features)
+    names = torch_names(spec, features=features)
+    difference = check_torch_source(source, spec, names, features)
+    network = _network(spec, options) if options.weights else None
+    write_text_atomic(out, source)
+    weights = _write_named_weights(network, spec, names, out) if network else []
+    return _Written([out, *weights], names, difference)
+
+
+def _write_timm(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    source = timm_source(spec, name=name, module=out.stem, features=features)
+    return _write_text(spec, source, timm_names(spec, features=features), out, options)
+
+
+def _write_torchvision(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    source = torchvision_source(spec, name=name, module=out.stem)
+    return _write_text(spec, source, torchvision_names(spec), out, options)
+
+
+def _write_pycls(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    return _write_text(spec, pycls_config(spec, name=name), pycls_names(spec), out, options)
+
+
+def _write_safetensors(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    tensors = _network(spec, options).state_dict()
+    write_weights(out, tensors, spec)
+    return _Written([out], {})
+
+
+def _write_onnx(
+    spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
+) -> _Written:
+    model, difference = export_onnx(_network(spec, options), features, size=spec.resolution)
+    write_bytes_atomic(out, model)
+    return _Written([out], {}, difference)
+
+
+_WRITERS = {
+    "torch": _write_torch,
+    "safetensors": _write_safetensors,
+    "onnx": _write_onnx,
+    "timm": _write_timm,
+    "torchvision": _write_torchvision,
+    "pycls": _write_pycls,
+}
+
+
+def _write_text(spec: ModelSpec, text: str, names: Names, out: Path, options: ExportOptions) -> _Written:
+    """Write a target's file, the names of its modules and, where they were given, the weights under these names."""
+    network = _network(spec, options) if options.weights else None
+    write_text_atomic(out, text)
+    write_json(_names_path(out), names)
+    weights = _write_named_weights(network, spec, names, out) if network else []
+    return _Written([out, _names_path(out), *weights], names)
+
+
+def _write_named_weights(network: "nn.Module", spec: ModelSpec, names: Names, out: Path) -> list[Path]:
+    path = out.with_suffix(".safetensors")
+    write_weights(path, rename(network.state_dict(), names), spec)
+    return [path]
+
+
+def _network(spec: ModelSpec, options: ExportOptions) -> "nn.Module":
+    if options.weights is None:
+        return fresh_network(spec, seed=options.seed)
+    return read_network(spec, options.weights)
+
+
+def _names_path(out: Path) -> Path:
+    return out.with_suffix(".names.json")
+
+
+def _feature_names(target: str, features: Sequence[Feature]) -> list[str]:
+    if target == "onnx":
+        return onnx_outputs(features) if features else []
+    return [feature.name for feature in features]
+
+
+def _default_path(name: str, target: str) -> Path:
+    before_end, ends = FILES[target]
+    if ends[0] == ".py":
+        name = re.sub(r"\W", "_", name)
+        name = f"_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+    return Path(f"{name}{before_end}{ends[0]}")
+
+
+def _check_path(out: Path, options: ExportOptions) -> None:
+    """Refuse a path that the target's file cannot have, or that would take the place of what is read."""
+    ends = FILES[options.target][1]
+    if out.suffix not in ends:
+        raise UsageError(f"--to {options.target} writes a file that ends in {' or '.join(ends)}, got {out}")
+    if out.suffix == ".py" and (not out.stem.isidentifier() or keyword.iskeyword(out.stem)):
+        raise UsageError(
+            f"a Python file must have a name that can be imported, got {out}: give --out my_network.py"
+        )
+    if out.suffix == ".py" and out.stem in LIBRARIES:
+        raise UsageError(f"{out} would stand before the library of that name: give --out another name")
+    weights = out.with_suffix(".safetensors")  # beside the file, or the file itself; ONNX holds them
+    if options.target == "onnx":
+        return
+    if options.weights is not None and weights.exists() and weights.samefile(options.weights):
+        raise UsageError(
+            f"{weights} would take the place of the weights that are read: give --out another name"
+        )

@@ -1,0 +1,34 @@
+"""What does an export look like on a terminal?"""
+
+from collections.abc import Mapping
+from typing import Any  # JSON values
+
+from effsearch.commands.tables import say
+from effsearch.space.budget import short_count
+
+
+def print_export(report: Mapping[str, Any]) -> None:
+    """Print what was written, and how it was tried."""
+    say(
+        f"{report['name']} to {report['target']}: {report['params']:,} parameters, "
+        f"{short_count(report['multiply_adds'])} FLOPs at {report['resolution']} px, {report['classes']} classes"
+    )
+    if report["features"]:
+        maps = ", ".join(
+            f"{row['name']} (stride {row['stride']}, {row['channels']} channels)"
+            for row in report["features"]
+        )
+        say(f"feature maps in place of class scores: {maps}")
+    if report["weights"]:
+        say(f"weights of {report['weights']}")
+    elif report["seed"] is not None:
+        say(f"fresh weights, seed {report['seed']}")
+    if report["max_difference"] is not None:
+        words = (
+            f"differ by {report['max_difference']:.2g} of the largest"
+            if report["max_difference"]
+            else "are equal"
+        )
+        say(f"tried beside effsearch's own network: outputs {words}")
+    for row in report["files"]:
+        say(f"{row['path']}  {row['bytes']:,} bytes  SHA-256 {row['sha256']}")
