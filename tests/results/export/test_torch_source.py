@@ -1,6 +1,8 @@
 """The file of plain PyTorch: run as it stands, with the weights of effsearch's own network under its names."""
 
 import ast
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +143,12 @@ def test_a_file_that_computes_something_else_is_refused() -> None:
     assert check_torch_source(source, spec, torch_names(spec), ()) < 1e-12
     with pytest.raises(RunError, match=r"the torch file gives other outputs .* above 0\.0001"):
         check_torch_source(source.replace("nn.SiLU", "nn.ReLU"), spec, torch_names(spec), ())
+
+
+def test_the_page_on_exports_shows_what_is_written() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "export.md").read_text("utf-8")
+    source = torch_source(load_preset("efficientnet-b0"), name="efficientnet-b0", module="efficientnet_b0")
+    assert hashlib.sha256(source.encode()).hexdigest() in page
+    shown = [line[4:] for line in page.splitlines() if "ConvNorm(" in line or "MBConv(" in line]
+    assert len(shown) >= 5
+    assert all(line in source.splitlines() for line in shown)
