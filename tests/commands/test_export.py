@@ -127,6 +127,9 @@ def test_features_are_named_with_their_strides(effsearch: Effsearch, target: str
         for name, stride in zip(names, (4, 8, 16, 32), strict=True)
     ]
     assert "head.classifier" not in report["names"]
+    if target == "torch":
+        model = run_file("small_net.py").build()
+        assert sum(parameter.numel() for parameter in model.parameters()) == report["params"]
 
 
 def test_the_winner_of_a_run_is_exported(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:

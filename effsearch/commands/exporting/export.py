@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from effsearch.commands.inputs import read_base
 from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
 from effsearch.results.export.check import check_torch_source
-from effsearch.results.export.features import Feature, find_features
+from effsearch.results.export.features import Feature, backbone_cost, find_features
 from effsearch.results.export.names import Names, rename
 from effsearch.results.export.onnx_model import export_onnx, onnx_outputs, require_onnx
 from effsearch.results.export.pycls_config import pycls_config, pycls_names
@@ -20,7 +20,7 @@ from effsearch.results.export.torchvision_source import torchvision_names, torch
 from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
 from effsearch.results.json_files import write_json
 from effsearch.space.canonical import network_hash
-from effsearch.space.cost import count_cost
+from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.spec import ModelSpec
 
@@ -73,7 +73,7 @@ def run_export(options: ExportOptions) -> dict[str, Any]:
     out = options.out or _default_path(base.name, options.target)
     _check_path(out, options)
     written = _WRITERS[options.target](base.spec, base.name, out, features, options)
-    cost = count_cost(base.spec)
+    cost = _cost(base.spec, features, options.target)
     is_drawn = options.weights is None and options.target in ("safetensors", "onnx")
     return {
         "name": base.name,
@@ -188,6 +188,13 @@ def _network(spec: ModelSpec, options: ExportOptions) -> "nn.Module":
 
 def _names_path(out: Path) -> Path:
     return out.with_suffix(".names.json")
+
+
+def _cost(spec: ModelSpec, features: Sequence[Feature], target: str) -> Cost:
+    if not features:
+        return count_cost(spec)
+    # timm keeps the blocks after the last map
+    return backbone_cost(spec, last_stage=len(spec.stages) if target == "timm" else features[-1].stage)
 
 
 def _feature_names(target: str, features: Sequence[Feature]) -> list[str]:

@@ -11,14 +11,15 @@ def print_export(report: Mapping[str, Any]) -> None:
     """Print what was written, and how it was tried."""
     say(
         f"{report['name']} to {report['target']}: {report['params']:,} parameters, "
-        f"{short_count(report['multiply_adds'])} FLOPs at {report['resolution']} px, {report['classes']} classes"
+        f"{short_count(report['multiply_adds'])} FLOPs at {report['resolution']} px, "
+        + ("without its head" if report["features"] else f"{report['classes']} classes")
     )
     if report["features"]:
         maps = ", ".join(
             f"{row['name']} (stride {row['stride']}, {row['channels']} channels)"
             for row in report["features"]
         )
-        say(f"feature maps in place of class scores: {maps}")
+        say(f"feature maps: {maps}")
     if report["weights"]:
         say(f"weights of {report['weights']}")
     elif report["seed"] is not None:

@@ -6,7 +6,9 @@ The last map at each of the strides 4, 8, 16 and 32 that the network has, before
 from dataclasses import dataclass
 
 from effsearch.results.export.placed import placed_stages
+from effsearch.space.cost import Cost, layers_cost
 from effsearch.space.errors import SpecError
+from effsearch.space.layers import stem_layers
 from effsearch.space.spec import ModelSpec
 
 STRIDES = (4, 8, 16, 32)
@@ -44,3 +46,10 @@ def find_features(spec: ModelSpec) -> tuple[Feature, ...]:
         Feature(name=str(index), stride=stride, channels=last[stride][0], stage=last[stride][1])
         for index, stride in enumerate(found)
     )
+
+
+def backbone_cost(spec: ModelSpec, *, last_stage: int) -> Cost:
+    """Count a network without its head and without the stages after a position among `placed_stages`."""
+    stages = placed_stages(spec)[: last_stage + 1]
+    of_blocks = [layer for stage in stages for block in stage for layer in block.layers.values()]
+    return layers_cost([*stem_layers(spec.stem, in_size=spec.resolution), *of_blocks])

@@ -15,7 +15,7 @@ from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, placed_stages
 from effsearch.results.export.timm_blocks import block_string, check_ends, squeeze_excite_text
 from effsearch.results.export.torch_blocks import ACTIVATION_CLASSES
-from effsearch.results.export.words import builder_docs
+from effsearch.results.export.words import backbone_words, builder_docs, cost_words
 from effsearch.space.spec import ModelSpec
 
 PARTS = {
@@ -64,7 +64,8 @@ def timm_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[F
     )
     indented = "\n        ".join(arguments)
     listed = "\n    ".join("[" + ", ".join(f'"{text}"' for text in row) + "]," for row in rows)
-    docs = builder_docs(spec, name=name, library="timm", module=module)
+    what = backbone_words(features) if features else cost_words(spec)
+    docs = builder_docs(what, name=name, library="timm", module=module)
     return f'''{docs}
 
 from functools import partial

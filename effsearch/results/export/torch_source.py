@@ -31,7 +31,7 @@ from effsearch.results.export.torch_classes import (
     shortcut_text,
 )
 from effsearch.results.export.torch_network import build_text, network_text
-from effsearch.results.export.words import cost_words
+from effsearch.results.export.words import backbone_words, cost_words
 from effsearch.space.spec import ModelSpec
 
 
@@ -169,12 +169,9 @@ def _imports(spec: ModelSpec, shortcuts: Iterable[str], *, has_features: bool, h
 
 
 def _docs(spec: ModelSpec, parts: _Parts, *, name: str, module: str, features: Sequence[Feature]) -> str:
-    title = f"{name}: {cost_words(spec)}."
-    if features:
-        strides = ", ".join(str(feature.stride) for feature in features)
-        title = f"{name} without its head: feature maps at strides {strides}."
+    what = backbone_words(features) if features else cost_words(spec)
     lines = [
-        *wrap(title, LINE - 3),
+        *wrap(f"{name}: {what}.", LINE - 3),
         "",
         f"Written by effsearch {__version__}; needs torch and nothing else.",
         "",

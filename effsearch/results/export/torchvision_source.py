@@ -11,7 +11,7 @@ Source:
 from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, cannot, head_layers_of, placed_stages
 from effsearch.results.export.rows import Row, table_rows, width_inside
-from effsearch.results.export.words import builder_docs, number_text
+from effsearch.results.export.words import builder_docs, cost_words, number_text
 from effsearch.space.rounding import round_channels
 from effsearch.space.spec import ModelSpec
 
@@ -27,7 +27,7 @@ def torchvision_source(spec: ModelSpec, *, name: str, module: str) -> str:
     rows = _rows(spec)
     configs = "\n    ".join(_config(row) for row in rows)
     kinds = ", ".join(sorted({row.kind for row in rows}))
-    docs = builder_docs(spec, name=name, library="torchvision", module=module)
+    docs = builder_docs(cost_words(spec), name=name, library="torchvision", module=module)
     return f'''{docs}
 
 from functools import partial

@@ -1,6 +1,9 @@
 """How are numbers written in what is exported?"""
 
+from collections.abc import Sequence
+
 from effsearch import __version__
+from effsearch.results.export.features import Feature
 from effsearch.space.cost import count_cost
 from effsearch.space.spec import ModelSpec
 
@@ -16,9 +19,14 @@ def number_text(value: float) -> str:
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
-def builder_docs(spec: ModelSpec, *, name: str, library: str, module: str) -> str:
+def backbone_words(features: Sequence[Feature]) -> str:
+    """Give what a network without its head is: "without its head, feature maps at strides 4, 8, 16, 32"."""
+    return f"without its head, feature maps at strides {', '.join(str(one.stride) for one in features)}"
+
+
+def builder_docs(what: str, *, name: str, library: str, module: str) -> str:
     """Give the docstring of a file that builds a network with a library."""
-    return f'''"""{name} for {library}: {cost_words(spec)}.
+    return f'''"""{name} for {library}: {what}.
 
 Written by effsearch {__version__}.
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from effsearch.results.export.features import STEM, find_features
+from effsearch.results.export.features import STEM, backbone_cost, find_features
+from effsearch.space.cost import count_cost, part_costs
 from effsearch.space.errors import SpecError
 from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec, StemSpec
@@ -43,3 +44,13 @@ def test_a_network_without_such_maps_is_refused() -> None:
         SpecError, match="no feature maps: the network has strides 1, 2, and none of 4, 8, 16, 32"
     ):
         find_features(net(2, stem=StemSpec(stride=1)))
+
+
+def test_a_backbone_is_counted_without_its_head() -> None:
+    whole = load_preset("efficientnet-b0")
+    head = part_costs(whole)["head"]
+    cost = backbone_cost(whole, last_stage=6)
+    assert cost + head == count_cost(whole)
+    parts = part_costs(whole)
+    first_two = parts["stem"] + parts["stage1"] + parts["stage2"]
+    assert backbone_cost(whole, last_stage=1) == first_two
