@@ -86,6 +86,7 @@ def run_export(options: ExportOptions) -> dict[str, Any]:
         "weights": str(options.weights) if options.weights else None,
         "seed": options.seed if is_drawn else None,
         "max_difference": written.difference,
+        "rounding": written.rounding or None,
         "features": [
             {"name": name, "stride": feature.stride, "channels": feature.channels}
             for name, feature in zip(_feature_names(options.target, features), features, strict=True)
@@ -105,6 +106,7 @@ class _Written:
     files: list[Path]
     names: Names  # of modules, from effsearch's to the target's
     difference: float | None = None  # of its outputs from effsearch's own, where it was run
+    rounding: float = 0.0  # of effsearch's own outputs, where the difference made that worth measuring
 
 
 def _write_torch(
@@ -150,9 +152,9 @@ def _write_safetensors(
 def _write_onnx(
     spec: ModelSpec, name: str, out: Path, features: Sequence[Feature], options: ExportOptions
 ) -> _Written:
-    model, difference = export_onnx(_network(spec, options), features, size=spec.resolution)
-    write_bytes_atomic(out, model)
-    return _Written([out], {}, difference)
+    model = export_onnx(_network(spec, options), features, size=spec.resolution)
+    write_bytes_atomic(out, model.content)
+    return _Written([out], {}, model.difference, model.rounding)
 
 
 _WRITERS = {

@@ -31,5 +31,7 @@ def print_export(report: Mapping[str, Any]) -> None:
             else "are equal"
         )
         say(f"tried beside effsearch's own network: outputs {words}")
+    if report["rounding"]:
+        say(f"these weights amplify rounding: effsearch's own outputs are exact to {report['rounding']:.2g}")
     for row in report["files"]:
         say(f"{row['path']}  {row['bytes']:,} bytes  SHA-256 {row['sha256']}")

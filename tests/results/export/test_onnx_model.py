@@ -32,9 +32,17 @@ SMALL = ModelSpec(
 
 
 def same_in_onnxruntime(spec: ModelSpec) -> None:
-    model, difference = export_onnx(fresh_network(spec, seed=0), (), size=spec.resolution)
-    assert difference <= 1e-4
-    weights = [tensor for tensor in onnx.load_from_string(model).graph.initializer if tensor.data_type == 1]
+    network = fresh_network(spec, seed=0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("project_norm.weight"):
+                parameter.fill_(0.2)  # weak branches: depth does not amplify rounding
+    model = export_onnx(network, (), size=spec.resolution)
+    assert model.difference <= 1e-4
+    print(f"differs by {model.difference:.2g}")
+    weights = [
+        tensor for tensor in onnx.load_from_string(model.content).graph.initializer if tensor.data_type == 1
+    ]
     # Norms are folded into their convolutions, so a factor for each channel is gone.
     num_kernel_weights = sum(int(np.prod(tensor.dims)) for tensor in weights if len(tensor.dims) == 4)
     spread = sum(
@@ -45,9 +53,9 @@ def same_in_onnxruntime(spec: ModelSpec) -> None:
 
 def test_a_small_network_takes_any_number_of_images() -> None:
     network = fresh_network(SMALL, seed=1)
-    model, difference = export_onnx(network, (), size=32)
-    assert difference <= 1e-4
-    session = onnxruntime.InferenceSession(model)
+    model = export_onnx(network, (), size=32)
+    assert model.difference <= max(1e-4, 4 * model.rounding)
+    session = onnxruntime.InferenceSession(model.content)
     images = torch.randn(7, 3, 32, 32, generator=torch.Generator().manual_seed(5))
     (scores,) = session.run(["scores"], {"images": images.numpy()})
     with torch.no_grad():
@@ -61,9 +69,9 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_feature_maps_come_at_any_size() -> None:
     features = find_features(SMALL)
-    model, difference = export_onnx(fresh_network(SMALL, seed=1), features, size=32)
-    assert difference <= 1e-4
-    session = onnxruntime.InferenceSession(model)
+    model = export_onnx(fresh_network(SMALL, seed=1), features, size=32)
+    assert model.difference <= max(1e-4, 4 * model.rounding)
+    session = onnxruntime.InferenceSession(model.content)
     maps = session.run(["stride4", "stride8"], {"images": np.zeros((2, 3, 64, 48), np.float32)})
     assert [found.shape for found in maps] == [(2, 8, 16, 12), (2, 12, 8, 6)]
 
@@ -99,3 +107,16 @@ def test_what_is_missing_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(UsageError, match=r"--to onnx needs onnxruntime: pip install 'effsearch\[onnx\]'"):
         require_onnx()
+
+
+def test_weights_that_amplify_rounding_are_judged_by_what_torch_itself_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def noisy(network: Any, images: torch.Tensor, features: Any) -> list[torch.Tensor]:
+        scores = network(images)
+        return [scores if images.dtype == torch.float64 else 1.001 * scores]
+
+    monkeypatch.setattr("effsearch.results.export.onnx_model.reference_outputs", noisy)
+    model = export_onnx(fresh_network(SMALL, seed=1), (), size=32)
+    assert model.difference == pytest.approx(0.001, rel=0.01)
+    assert model.rounding == pytest.approx(0.001, rel=0.01)
