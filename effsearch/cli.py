@@ -124,7 +124,7 @@ app.command(
     epilog=examples(
         "effsearch export runs/photos --to torch",
         "effsearch export efficientnet-b0 --to timm --weights b0.safetensors",
-        "effsearch export runs/photos/family/phi3.json --to onnx --features",
+        "effsearch export runs/photos/family/photos-phi3.json --to onnx --features",
     )
 )(export)
 app.command()(spaces)
