@@ -198,8 +198,10 @@ def test_listings_name_what_ships(effsearch: Effsearch, command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["baseline", "scale", "ablate", "train", "plot", "report", "validate", "explain", "status", "profile", "export"]
-    + ["spaces", "presets"],
+    [
+        *("baseline", "scale", "ablate", "train", "plot", "report", "validate", "explain", "status"),
+        *("profile", "export", "spaces", "presets"),
+    ],
 )
 def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
     ended = effsearch(command, "--help")
