@@ -16,7 +16,7 @@ from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
 from effsearch.command_line.networks import export, presets, profile, spaces
-from effsearch.command_line.runs import explain, plot, report, status, validate
+from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
 from effsearch.command_line.train import train
 from effsearch.space.errors import EffsearchError
@@ -115,6 +115,12 @@ app.command(
         "effsearch status runs/photos --watch",
     )
 )(status)
+app.command(
+    epilog=examples(
+        "effsearch dashboard",
+        "effsearch dashboard runs/photos --port 8081",
+    )
+)(dashboard)
 app.command(
     epilog=examples(
         "effsearch profile efficientnet-b0 --json",

@@ -200,6 +200,7 @@ def test_listings_name_what_ships(effsearch: Effsearch, command: str) -> None:
     "command",
     [
         *("baseline", "scale", "ablate", "train", "plot", "report", "validate", "explain", "status"),
+        "dashboard",
         *("profile", "export", "spaces", "presets"),
     ],
 )

@@ -1,9 +1,10 @@
-"""What may be asked of a run that is there: plot, report, validate, explain, status."""
+"""What may be asked of a run that is there: plot, report, validate, explain, status, dashboard."""
 
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -155,3 +156,24 @@ def status(
         watch_status(path, show=lambda report: print_report(report, as_json, print_status))
     else:
         print_report(run_status(path), as_json, print_status)
+
+
+def dashboard(
+    run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes one that is free.")
+    ] = 8080,
+    as_json: Json = False,
+) -> None:
+    """Look at a run's Optuna studies in Optuna's dashboard, on this machine alone, until Ctrl-C.
+
+    A copy in memory is shown, and kept up to date while the run goes on. Nothing of the run is locked or written.
+    """
+    from effsearch.commands.dashboard import run_dashboard
+    from effsearch.commands.tables import print_dashboard
+
+    def show(report: dict[str, Any]) -> None:
+        print_report(report, as_json, print_dashboard)
+        sys.stdout.flush()  # a program that reads this waits for the address
+
+    run_dashboard(run or RUNS_ROOT / "latest", port=port, show=show)

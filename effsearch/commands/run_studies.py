@@ -13,12 +13,12 @@ from optuna.trial import FrozenTrial
 from effsearch.commands.proxy import stored_setting
 from effsearch.commands.watching import Watcher
 from effsearch.results.run_dir import RunDir
+from effsearch.results.run_files import JOURNAL_FILE
 from effsearch.search.shared_studies import SharedStudies
 from effsearch.search.study import JournalStudy
 from effsearch.search.study_storage import connect, open_storage, reason_of, storage_error
 from effsearch.space.passwords import hide_passwords, without_password
 
-JOURNAL_FILE = "study.journal"
 NO_STORAGE = "none"
 
 

@@ -283,6 +283,15 @@ def print_page(report: Mapping[str, Any]) -> None:
         say(f"left out: {line}")
 
 
+def print_dashboard(report: Mapping[str, Any]) -> None:
+    """Print where Optuna's dashboard is, and what it shows."""
+    studies = ", ".join(f"{one['name']} {one['trials']}" for one in report["studies"])
+    num_trials = sum(one["trials"] for one in report["studies"])
+    say(f"{report['url']} shows the studies of {report['run']}, on this machine alone; Ctrl-C ends it")
+    say(f"a copy of {num_trials} trials ({studies}) at {report['time']}")
+    say("trials that the run adds appear while the page is open; what is done on the page changes nothing")
+
+
 def print_profile(profile: Mapping[str, Any]) -> None:
     """Print the cost of a network, part by part."""
     rows = [

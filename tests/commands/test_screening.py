@@ -31,7 +31,6 @@ from effsearch.commands.inputs import read_space
 from effsearch.commands.placement import Placement
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
-from effsearch.commands.run_studies import JOURNAL_FILE
 from effsearch.commands.time_left import Countdown
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images
@@ -40,7 +39,7 @@ from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.results.certificate import read_certificate
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_dir import create_or_resume
-from effsearch.results.run_files import LEDGER_FILE, SETTINGS_FILE, read_settings
+from effsearch.results.run_files import JOURNAL_FILE, LEDGER_FILE, SETTINGS_FILE, read_settings
 from effsearch.results.screened import SECOND, read_screening
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.fidelity import LADDER, make_fidelity

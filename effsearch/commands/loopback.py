@@ -1,0 +1,80 @@
+"""How are pages served to this machine alone, to be looked at and not to be changed?"""
+
+import errno
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any  # what a handler is told of a request
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from effsearch.space.errors import RunError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HOST = "127.0.0.1"
+IDLE_SECONDS = 5.0  # browsers open connections ahead and say nothing on them
+
+
+@contextmanager
+def open_server(application: "WSGIApplication", *, port: int) -> Iterator[WSGIServer]:
+    """Give a server that has its port on the loopback interface and is yet to serve; nothing but reading passes.
+
+    Args:
+        application: What answers.
+        port: Where; 0 takes one that is free.
+
+    Raises:
+        RunError: The port cannot be had.
+    """
+    try:
+        server = _Server((HOST, port), _Handler)
+    except OSError as error:
+        raise _port_error(port, error) from None
+    server.set_app(_read_only(application))
+    with server:
+        yield server
+
+
+def _port_error(port: int, error: OSError) -> RunError:
+    if error.errno == errno.EADDRINUSE:
+        return RunError(f"port {port} is taken; give another --port, or --port 0 for any that is free")
+    if error.errno == errno.EACCES:
+        return RunError(f"port {port} is not for everybody; give a --port from 1024 on")
+    return RunError(f"port {port} cannot be had: {error.strerror or error}; give another --port")
+
+
+def _read_only(application: "WSGIApplication") -> "WSGIApplication":
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return application(environ, start_response)
+        start_response(
+            "405 Method Not Allowed", [("Content-Type", "application/json"), ("Allow", "GET, HEAD")]
+        )
+        return [json.dumps({"reason": "A run's studies are only looked at here, not changed."}).encode()]
+
+    return answer
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # Ctrl-C waits for no answer
+
+    def server_bind(self) -> None:
+        """Take the port without asking a name server what this machine is called, which can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a browser that has left, or that asked for nothing."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = IDLE_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the terminal quiet: a page that is open asks every few seconds."""
