@@ -15,6 +15,7 @@ class Target(StrEnum):
     torch = "torch"
     safetensors = "safetensors"
     onnx = "onnx"
+    onnx_int8 = "onnx-int8"
     timm = "timm"
     torchvision = "torchvision"
     pycls = "pycls"
@@ -43,7 +44,8 @@ def export(
     to: Annotated[
         Target,
         typer.Option(
-            help="A file of plain PyTorch, weights, an ONNX model, or what timm, torchvision and pycls build it from."
+            help="A file of plain PyTorch, weights, an ONNX model in float32 or eight bits, or what timm, "
+            "torchvision and pycls build it from."
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="The file; default: the network's name, here.")] = None,
@@ -51,22 +53,36 @@ def export(
         Path | None,
         typer.Option(help="A .safetensors under effsearch's names or an export's; default: fresh weights."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of fresh weights.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="Of fresh weights, or of the draw of calibration images."),
+    ] = 0,
     features: Annotated[
         bool,
         typer.Option(
             "--features", help="Maps at strides 4 to 32 in place of class scores: torch, timm, onnx."
         ),
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="onnx-int8: images that the weights were trained on; default: the run's."),
+    ] = None,
+    calibration_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="onnx-int8: training images that give the ranges; default: 512."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a network for other programs, which need no effsearch to use it."""
-    if weights is not None:
+    if weights is not None and to is not Target.onnx_int8:
         refuse_given(context, ["seed"], "--weights are given, so none are drawn")
-    if to not in (Target.safetensors, Target.onnx):
+    if to is not Target.onnx_int8:
+        refuse_given(context, ["data", "calibration_images"], f"--to {to.value} looks at no images")
+    if to not in (Target.safetensors, Target.onnx, Target.onnx_int8):
         refuse_given(context, ["seed"], f"--to {to.value} writes no weights that are drawn")
     from effsearch.commands.exporting.export import ExportOptions, run_export
     from effsearch.commands.exporting.tables import print_export
+    from effsearch.commands.watching import Watcher
 
     options = ExportOptions(
         network=network,
@@ -75,9 +91,13 @@ def export(
         weights=weights,
         seed=seed,
         has_features=features,
+        data=data,
+        num_calibration_images=calibration_images,
         runs_root=RUNS_ROOT,
     )
-    print_report(run_export(options), as_json, print_export)
+    with Watcher() as watcher:
+        report = run_export(options, watcher)
+    print_report(report, as_json, print_export)
 
 
 def spaces(as_json: Json = False) -> None:

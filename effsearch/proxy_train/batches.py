@@ -113,12 +113,12 @@ def load_batch(split: Split, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels), torch.from_numpy(np.asarray(split.labels[rows]))
 
 
-def choose_rows(labels: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-    """Give the rows of at most `num_rows` images, every class in proportion, and always the same.
+def choose_rows(labels: NDArray[np.int64], num_rows: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Give the rows of at most `num_rows` images, every class in proportion, and always the same for one seed.
 
     Fewer are a part of more, and every class has one before any has two.
     """
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]  # grouped by class, shuffled inside it
     counts = np.bincount(labels)

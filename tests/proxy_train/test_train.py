@@ -173,6 +173,7 @@ def test_chosen_images_are_always_the_same_and_fewer_are_part_of_more():
     assert len(few) == 50
     assert set(few) < set(many)
     assert np.all(np.diff(few) > 0)
+    assert not np.array_equal(few, choose_rows(labels, 50, seed=1))
 
 
 def test_chosen_images_hold_every_class_in_proportion():

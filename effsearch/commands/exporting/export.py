@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effsearch.commands.inputs import read_base
+from effsearch.commands.inputs import Base, read_base
+from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
 from effsearch.results.export.check import check_torch_source
 from effsearch.results.export.features import Feature, backbone_cost, find_features
@@ -27,11 +28,13 @@ from effsearch.space.spec import ModelSpec
 if TYPE_CHECKING:
     from torch import nn
 
+INT8 = "onnx-int8"
 # How the file of a target is called: what stands before the end of its name, and the ends it may have.
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "torch": ("", (".py",)),
     "safetensors": ("", (".safetensors",)),
     "onnx": ("", (".onnx",)),
+    INT8: ("_int8", (".onnx",)),
     "timm": ("_timm", (".py",)),
     "torchvision": ("_torchvision", (".py",)),
     "pycls": ("_pycls", (".yaml", ".yml")),
@@ -50,11 +53,17 @@ class ExportOptions:
     weights: Path | None
     seed: int
     has_features: bool
+    data: str | None = None  # of onnx-int8, as the next; None leaves them to effsearch
+    num_calibration_images: int | None = None
     runs_root: Path
 
 
-def run_export(options: ExportOptions) -> dict[str, Any]:
+def run_export(options: ExportOptions, watcher: Watcher) -> dict[str, Any]:
     """Write a network for another program.
+
+    Args:
+        options: What the user says.
+        watcher: Is shown what takes time: images that are decoded, and quantisation.
 
     Returns:
         JSON values: the files with their SHA-256, the names of the modules there, and by how much its outputs differ
@@ -64,16 +73,21 @@ def run_export(options: ExportOptions) -> dict[str, Any]:
         UsageError: The target cannot express the network, or an option does not fit.
         RunError: A file cannot be written, or what was exported gives other outputs.
     """
-    if options.target == "onnx":
-        require_onnx()
+    if options.target in ("onnx", INT8):
+        require_onnx(options.target)
     if options.has_features and options.target not in WITH_FEATURES:
         raise UsageError(f"--features goes with --to {', '.join(WITH_FEATURES)}, not with {options.target}")
-    base = read_base(options.network, runs_root=options.runs_root)
+    base = _read_network(options)
     features = find_features(base.spec) if options.has_features else ()
     out = options.out or _default_path(base.name, options.target)
     _check_path(out, options)
-    written = _WRITERS[options.target](base.spec, base.name, out, features, options)
+    written = (
+        _write_int8(base, out, options, watcher)
+        if options.target == INT8
+        else _WRITERS[options.target](base.spec, base.name, out, features, options)
+    )
     cost = _cost(base.spec, features, options.target)
+    weights = written.weights or options.weights
     is_drawn = options.weights is None and options.target in ("safetensors", "onnx")
     return {
         "name": base.name,
@@ -83,10 +97,11 @@ def run_export(options: ExportOptions) -> dict[str, Any]:
         "multiply_adds": cost.multiply_adds,
         "resolution": base.spec.resolution,
         "classes": base.spec.num_classes,
-        "weights": str(options.weights) if options.weights else None,
+        "weights": str(weights) if weights else None,
         "seed": options.seed if is_drawn else None,
         "max_difference": written.difference,
         "rounding": written.rounding or None,
+        "quantised": written.quantised,
         "features": [
             {"name": name, "stride": feature.stride, "channels": feature.channels}
             for name, feature in zip(_feature_names(options.target, features), features, strict=True)
@@ -107,6 +122,8 @@ class _Written:
     names: Names  # of modules, from effsearch's to the target's
     difference: float | None = None  # of its outputs from effsearch's own, where it was run
     rounding: float = 0.0  # of effsearch's own outputs, where the difference made that worth measuring
+    weights: Path | None = None  # where they are not those that were asked for
+    quantised: dict[str, Any] | None = None  # what onnx-int8 changed, as JSON values
 
 
 def _write_torch(
@@ -157,6 +174,22 @@ def _write_onnx(
     return _Written([out], {}, model.difference, model.rounding)
 
 
+def _write_int8(base: Base, out: Path, options: ExportOptions, watcher: Watcher) -> _Written:
+    from effsearch.commands.exporting.int8 import load_run_images, quantise_network, trained_weights
+
+    weights = trained_weights(base, options.weights)
+    model = quantise_network(
+        base,
+        weights,
+        images=load_run_images(base, options.data, watcher),
+        num_calibration_images=options.num_calibration_images,
+        seed=options.seed,
+        watcher=watcher,
+    )
+    write_bytes_atomic(out, model.content)
+    return _Written([out], {}, weights=weights, quantised=model.report)
+
+
 _WRITERS = {
     "torch": _write_torch,
     "safetensors": _write_safetensors,
@@ -180,6 +213,14 @@ def _write_named_weights(network: "nn.Module", spec: ModelSpec, names: Names, ou
     path = out.with_suffix(".safetensors")
     write_weights(path, rename(network.state_dict(), names), spec)
     return [path]
+
+
+def _read_network(options: ExportOptions) -> Base:
+    if options.target != INT8:
+        return read_base(options.network, runs_root=options.runs_root)
+    from effsearch.commands.exporting.int8 import read_trained
+
+    return read_trained(options.network, runs_root=options.runs_root)
 
 
 def _network(spec: ModelSpec, options: ExportOptions) -> "nn.Module":
@@ -225,7 +266,7 @@ def _check_path(out: Path, options: ExportOptions) -> None:
     if out.suffix == ".py" and out.stem in LIBRARIES:
         raise UsageError(f"{out} would stand before the library of that name: give --out another name")
     weights = out.with_suffix(".safetensors")  # beside the file, or the file itself; ONNX holds them
-    if options.target == "onnx":
+    if options.target in ("onnx", INT8):
         return
     if options.weights is not None and weights.exists() and weights.samefile(options.weights):
         raise UsageError(

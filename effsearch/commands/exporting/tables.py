@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any  # JSON values
 
-from effsearch.commands.tables import say
+from effsearch.commands.tables import print_table, say
 from effsearch.space.budget import short_count
 
 
@@ -33,5 +33,26 @@ def print_export(report: Mapping[str, Any]) -> None:
         say(f"tried beside effsearch's own network: outputs {words}")
     if report["rounding"]:
         say(f"these weights amplify rounding: effsearch's own outputs are exact to {report['rounding']:.2g}")
+    if report["quantised"]:
+        _print_quantised(report["quantised"])
     for row in report["files"]:
         say(f"{row['path']}  {row['bytes']:,} bytes  SHA-256 {row['sha256']}")
+
+
+def _print_quantised(found: Mapping[str, Any]) -> None:
+    """Print what eight bits changed."""
+    say(
+        f"quantised {found['quantised_nodes']} of {found['nodes']} nodes, by {found['calibration_images']:,} "
+        f"training images of {found['data']}"
+    )
+    rows = [
+        (
+            name,
+            f"{found[name]['accuracy']:.2%}",
+            f"{found[name]['bytes']:,}",
+            f"{1000 * found[name]['latency_seconds']:.3f}",
+        )
+        for name in ("float32", "int8")
+    ]
+    title = f"onnxruntime on {found['val_images']:,} validation images; one image on one thread"
+    print_table(title, ("model", "top-1", "bytes", "ms"), rows)

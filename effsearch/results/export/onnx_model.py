@@ -21,21 +21,26 @@ from effsearch.results.export.features import Feature
 from effsearch.space.errors import UsageError
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from torch import Tensor, nn
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 20  # of 2023; onnxruntime has it from 1.17 on
+INPUT = "images"
 
 
-def require_onnx() -> None:
+def require_onnx(target: str = "onnx") -> None:
     """Refuse where the packages are missing.
+
+    Args:
+        target: What was asked for, for the error.
 
     Raises:
         UsageError: The extra that brings them is named.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f"--to onnx needs {' and '.join(missing)}: pip install 'effsearch[onnx]'")
+        raise UsageError(f"--to {target} needs {' and '.join(missing)}: pip install 'effsearch[onnx]'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +78,13 @@ def export_onnx(network: "nn.Module", features: Sequence[Feature], *, size: int)
             (random_images(size, batch=2, seed=0),),
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes={"images": free},
-            input_names=["images"],
+            dynamic_shapes={INPUT: free},
+            input_names=[INPUT],
             output_names=onnx_outputs(features),
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto.SerializeToString()
+    model = _without_traces(program.model_proto).SerializeToString()
     difference, rounding = _run(model, network, features, size=size)
     return OnnxModel(content=model, difference=difference, rounding=rounding)
 
@@ -87,6 +92,22 @@ def export_onnx(network: "nn.Module", features: Sequence[Feature], *, size: int)
 def onnx_outputs(features: Sequence[Feature]) -> list[str]:
     """Give the names of an ONNX model's outputs."""
     return [f"stride{feature.stride}" for feature in features] or ["scores"]
+
+
+def _without_traces(model: "ModelProto") -> "ModelProto":
+    """Clear, in place, what torch notes of each node: where in whose files it was made."""
+    graph = model.graph
+    for noted in (
+        model,
+        graph,
+        *graph.node,
+        *graph.initializer,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+    ):
+        del noted.metadata_props[:]
+    return model
 
 
 def _run(
@@ -99,7 +120,7 @@ def _run(
     difference, rounding = 0.0, 0.0
     for batch, side in ((1, size), (3, size + 32 if features else size)):
         images = random_images(side, batch=batch, seed=batch)
-        outputs = [torch.from_numpy(output) for output in session.run(None, {"images": images.numpy()})]
+        outputs = [torch.from_numpy(output) for output in session.run(None, {INPUT: images.numpy()})]
         with torch.no_grad():
             wanted = reference_outputs(network, images, features)
             if largest_difference(wanted, outputs) > TOLERANCE:

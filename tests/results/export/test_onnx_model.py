@@ -1,6 +1,7 @@
 """The ONNX model, run by onnxruntime."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+import effsearch
 from effsearch.results.export.features import find_features
 from effsearch.results.export.onnx_model import export_onnx, require_onnx
 from effsearch.results.export.weights import fresh_network
@@ -65,6 +67,13 @@ def test_a_small_network_takes_any_number_of_images() -> None:
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     export_onnx(fresh_network(SMALL, seed=1), (), size=32)
     assert capfd.readouterr() == ("", "")
+
+
+def test_no_path_of_this_machine_is_in_the_file() -> None:
+    content = export_onnx(fresh_network(SMALL, seed=1), (), size=32).content
+    assert str(Path(effsearch.__file__).parent).encode() not in content
+    assert b"site-packages" not in content
+    assert b".py" not in content
 
 
 def test_feature_maps_come_at_any_size() -> None:
