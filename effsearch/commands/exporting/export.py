@@ -19,6 +19,7 @@ from effsearch.results.export.timm_source import timm_names, timm_source
 from effsearch.results.export.torch_source import torch_names, torch_source
 from effsearch.results.export.torchvision_source import torchvision_names, torchvision_source
 from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
+from effsearch.results.export.words import safe_name
 from effsearch.results.json_files import write_json
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import Cost, count_cost
@@ -84,7 +85,7 @@ def run_export(options: ExportOptions, watcher: Watcher) -> dict[str, Any]:
     written = (
         _write_int8(base, out, options, watcher)
         if options.target == INT8
-        else _WRITERS[options.target](base.spec, base.name, out, features, options)
+        else _WRITERS[options.target](base.spec, safe_name(base.name), out, features, options)
     )
     cost = _cost(base.spec, features, options.target)
     weights = written.weights or options.weights

@@ -1,6 +1,7 @@
 """Which network is trained on which images, and how?"""
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,8 @@ def fit_to_images(
     """Load the images, and find at which size and with how many strides a network is trained on them.
 
     A network is trained at its own resolution, or at the images' own where that is less. There strides come off the
-    front: as many as in the run that found it, else so many that the last map is 4 pixels wide.
+    front: as many as in the run that found it, unless that trained on smaller images; else so many that the last map
+    is 4 pixels wide.
 
     Args:
         options: What the user says.
@@ -143,7 +145,7 @@ def fit_to_images(
         fidelity = stored_fidelity(base.run)
         num_removed = (
             fidelity.num_removed_strides
-            if fidelity is not None
+            if fidelity is not None and resolution <= fidelity.resolution
             else count_removable_strides(base.spec, resolution=resolution, min_map=LADDER[0].min_map)
         )
     fitting = Fitting(
@@ -168,6 +170,9 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
         "num_parts": plan.training.num_parts,
         "num_processes": num_processes,
         "init": None if options.initial is None else str(options.initial),
+        "init_sha256": None if options.initial is None else _sha256_of(options.initial),
+        "drop_path_rate": plan.spec.drop_path_rate,  # no part of the network's hash, nor is the other
+        "dropout_rate": plan.training.dropout_rate,
         "seed": plan.training.seed,
         "tensorboard": options.has_tensorboard,
         "training": {
@@ -176,6 +181,14 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
             **({} if placement.precision == "float32" else {"precision": placement.precision}),
         },
     }
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"--init: cannot read {path}: {error.strerror or error}") from error
 
 
 def _settle_recipe(options: TrainOptions, spec: ModelSpec) -> Recipe:
@@ -194,9 +207,15 @@ def _settle_recipe(options: TrainOptions, spec: ModelSpec) -> Recipe:
 
 def _data_and_seed(options: TrainOptions, base: Base) -> tuple[str, int]:
     """Give the data and the seed of their splits: a run's own, so that its test images are unseen here too."""
-    data = options.data or data_of_base(base)
-    stored = stored_setting(base.run, "seed") if data == data_of_base(base) else None
+    own = data_of_base(base)
+    data = own if options.data is None or _is_same(options.data, own) else options.data
+    stored = stored_setting(base.run, "seed") if data == own else None
     return data, options.seed if stored is None else int(stored)
+
+
+def _is_same(data: str, other: str) -> bool:
+    """Tell whether two names are of the same data, however a path is written: its test images must stay unseen."""
+    return data == other or (Path(data).exists() and Path(other).exists() and Path(data).samefile(other))
 
 
 def _notes(spec: ModelSpec, resolution: int, fitting: Fitting, images: ImageData) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from torch.nn import functional
 GREY = 128.0
 MAX_DEGREES = 30.0  # at magnitude 10, as the following three
 MAX_SHEAR = 0.3
-MAX_SHIFT = 100 / 224  # of the image's side
+MAX_SHIFT = 100 / 224  # of the image's side ...
+MOST_SHIFT = 2 / 3  # ... and at any magnitude: an image that is all grey teaches nothing under a label
 MAX_ENHANCEMENT = 0.9  # that a factor differs from 1 by
 LEAST_FACTOR = 0.1  # of an enhancement, whatever the magnitude
 MAX_LOST_BITS = 4  # by posterizing; at magnitude 10 and above
@@ -109,13 +110,13 @@ def shear_y(pixels: Tensor, strength: Tensor) -> Tensor:
 def translate_x(pixels: Tensor, strength: Tensor) -> Tensor:
     """Shift left, where the strength is positive."""
     zero, one = torch.zeros_like(strength), torch.ones_like(strength)
-    return _warp(pixels, [[one, zero, 2 * strength / 10 * MAX_SHIFT], [zero, one, zero]])
+    return _warp(pixels, [[one, zero, _shift(strength)], [zero, one, zero]])
 
 
 def translate_y(pixels: Tensor, strength: Tensor) -> Tensor:
     """Shift up, where the strength is positive."""
     zero, one = torch.zeros_like(strength), torch.ones_like(strength)
-    return _warp(pixels, [[one, zero, zero], [zero, one, 2 * strength / 10 * MAX_SHIFT]])
+    return _warp(pixels, [[one, zero, zero], [zero, one, _shift(strength)]])
 
 
 def identity(pixels: Tensor, strength: Tensor) -> Tensor:
@@ -165,3 +166,8 @@ def _warp(pixels: Tensor, rows: list[list[Tensor]]) -> Tensor:
     places = functional.affine_grid(maps, list(x.shape), align_corners=False)
     drawn = functional.grid_sample(x, places, mode="nearest", padding_mode="zeros", align_corners=False)
     return (drawn + GREY).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def _shift(strength: Tensor) -> Tensor:
+    """Give how far an image moves, where its whole side is 2."""
+    return 2 * (strength / 10 * MAX_SHIFT).clamp(-MOST_SHIFT, MOST_SHIFT)

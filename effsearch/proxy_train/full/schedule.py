@@ -23,15 +23,15 @@ def rate_share(step: int, num_steps: int, recipe: Recipe) -> float:
     that the warm-up ends where the decay has come to.
 
     Source:
-        Stairs rather than a slope, and the decay below the warm-up: tensorflow/tpu, models/official/efficientnet.
+        Stairs rather than a slope, and the decay below the warm-up: tensorflow/tpu, models/official/efficientnet. Its
+        rate rises to the peak and falls to the decay's value at once: by 6 per cent of 350 epochs, but 35 of 30.
     """
     way = (step + 0.5) / num_steps
     warmup = warmup_share(recipe)
-    if way < warmup:
-        return way / warmup
     if recipe.schedule == "exponential":
-        return recipe.decay_rate ** math.floor(way / recipe.decay_share)
-    return (1 - way) / (1 - warmup)
+        decayed = recipe.decay_rate ** math.floor(max(way, warmup) / recipe.decay_share)
+        return decayed * min(1.0, way / warmup)
+    return way / warmup if way < warmup else (1 - way) / (1 - warmup)
 
 
 def warmup_share(recipe: Recipe) -> float:

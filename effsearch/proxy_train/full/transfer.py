@@ -4,13 +4,13 @@ They may be ours, torchvision's or timm's. All must fit but the classifier, whic
 classes differs.
 """
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from effsearch.proxy_train.build import Network
@@ -102,8 +102,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what kind the file may be
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except UsageError:
+        raise
+    except Exception as error:  # the restricted unpickler meets damaged bytes with errors of any type
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"--init {path} cannot be read as weights: {reason}") from None
     for wrapper in WRAPPERS:

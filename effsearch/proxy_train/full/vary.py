@@ -1,7 +1,8 @@
 """What does a network in full training get to see of an image?
 
 Shift and flip as in a search's trainings, then RandAugment on the stored bytes, then the resizing, then mixup. Chance
-is drawn for the whole batch of a step, however many parts and processes share it: so they see what one would.
+is drawn for the whole batch of a step, however many parts and processes share it: so they see what one would, but
+for mixup, which blends images of one part.
 """
 
 from typing import NamedTuple

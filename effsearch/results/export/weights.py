@@ -44,17 +44,9 @@ def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
     """Give the built network with the weights of a file, ready for use.
 
     Raises:
-        UsageError: The file holds no weights, or those of another network.
+        UsageError: The file holds no weights, or is damaged, or holds those of another network.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise UsageError(f"no weights at {path}") from None
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"{path} is no safetensors file: {error}") from None
+    tensors = _read_tensors(spec, path)
     network = fresh_network(spec, seed=0)
     wanted = network.state_dict()
     found = _translate(tensors, wanted, spec)
@@ -65,6 +57,8 @@ def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
             more = f", and {len(names) - 1} more" if len(names) > 1 else ""
             raise UsageError(f"{path} holds no weights of this network: {names[0]} {what}{more}")
     for name, tensor in found.items():
+        if not tensor.isfinite().all():
+            raise UsageError(f"{path}: {name} holds numbers that are not finite")
         if tensor.shape != wanted[name].shape:
             raise UsageError(
                 f"{path} holds no weights of this network: {name} must have shape {tuple(wanted[name].shape)}, "
@@ -72,6 +66,41 @@ def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
             )
     network.load_state_dict(wanted | found)
     return network
+
+
+def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
+    """Give the tensors of a file; one of effsearch's must be as it was written, and of this network."""
+    from safetensors import SafetensorError, safe_open
+
+    from effsearch.proxy_train.tensor_files import HASH_KEY, hash_tensors
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            words = dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise UsageError(f"no weights at {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} is no safetensors file: {error}") from None
+    written = words.pop(HASH_KEY, None)
+    if written is not None and written != hash_tensors(tensors, words):
+        raise UsageError(f"{path} is damaged: its SHA-256 is another")
+    network = words.get("network", _network_named_in(words.get("effsearch", "")))
+    if network is not None and network != network_hash(spec):
+        raise UsageError(
+            f"{path} holds the weights of another network, whose strides or activations may be all that differs: "
+            "give the spec that they were trained with, specs/trained.json in the run of a training"
+        )
+    return tensors
+
+
+def _network_named_in(words: str) -> object:
+    """Give the hash that `write_weights` has written, None in a file of anybody else's."""
+    try:
+        about = json.loads(words)
+    except ValueError:
+        return None
+    return about.get("network") if isinstance(about, dict) else None
 
 
 def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> None:

@@ -1,5 +1,6 @@
 """How are numbers written in what is exported?"""
 
+import re
 from collections.abc import Sequence
 
 from effsearch import __version__
@@ -12,6 +13,11 @@ def cost_words(spec: ModelSpec) -> str:
     """Give what a network costs: "5,288,548 parameters, 385,814,752 multiply-adds at 224 pixels"."""
     cost = count_cost(spec)
     return f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {spec.resolution} pixels"
+
+
+def safe_name(name: str) -> str:
+    """Give a network's name as it may stand in code and comments, whatever file it was the name of."""
+    return re.sub(r"[^\w .,:()+@/-]", "_", name, flags=re.ASCII)
 
 
 def number_text(value: float) -> str:

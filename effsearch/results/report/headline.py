@@ -191,9 +191,11 @@ def _row(
         name=str(row.get("name", role)),
         network_hash=str(row.get("network_hash", row.get("name", ""))),
         accuracy=accuracy,
-        accuracies=tuple(float(one) for one in list_of(row.get("accuracies")) if number_or_none(one)),
+        accuracies=tuple(
+            float(one) for one in list_of(row.get("accuracies")) if number_or_none(one) is not None
+        ),
         expected=number_or_none(row.get("expected_score")),
-        seeds=tuple(int(one) for one in list_of(row.get("seeds")) if number_or_none(one)),
+        seeds=tuple(int(one) for one in list_of(row.get("seeds")) if whole_or_none(one) is not None),
         multiply_adds=whole_or_none(row.get("multiply_adds")),
         parameters=whole_or_none(row.get("params")),
         activations=whole_or_none(row.get("activations")),

@@ -7,9 +7,13 @@ from typing import Any  # a JSON value
 
 def number_or_none(value: object) -> float | None:
     """Give a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def whole_or_none(value: object) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any  # JSON
 
 from effsearch.results.certificate import Certificate, certificate_words
 from effsearch.results.report.contents import RunContents
-from effsearch.results.report.json_values import mapping_of, whole_or_none
+from effsearch.results.report.json_values import mapping_of, number_or_none, whole_or_none
 from effsearch.results.report.networks import NetworkIndex
 from effsearch.results.report.wording import fidelity_words
 from effsearch.results.screened import SECOND
@@ -67,7 +67,7 @@ def certificate_json(certificate: Certificate, networks: NetworkIndex) -> dict[s
     best, choice = certificate.best, certificate.choice
     return {
         "x_title": "Score of the screening (deviations)" if is_screening else "Accuracy with the proxy (%)",
-        "y_title": f"Accuracy with {certificate.factor} x the epochs (%)",
+        "y_title": f"Accuracy with {number_or_none(certificate.factor) or 0:g} x the epochs (%)",
         "points": [
             [unit * one.proxy_score, 100 * one.longer_accuracy, one.name, one.multiply_adds, one.num_seeds]
             for one in certificate.networks
