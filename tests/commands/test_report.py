@@ -57,5 +57,10 @@ def test_a_report_is_refused_in_one_line(effsearch: Effsearch, run: Path) -> Non
     refuses(effsearch("report", "nowhere"), 2, "no run at nowhere")
     refuses(effsearch("report", str(run), "--out", "page.pdf"), 2, "must end in .html", "page.pdf")
     refuses(effsearch("report", str(run), "--out", "no/such/folder/page.html"), 1, "cannot write")
+    with create_or_resume(
+        Path("trained"), command="train", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
+    ):
+        pass
+    refuses(effsearch("report", "trained"), 2, "trained is a training", "history.csv")
     (run / "ledger.jsonl").write_text("{\n{\n")
     refuses(effsearch("report", str(run)), 1, "ledger.jsonl line 1 is damaged")

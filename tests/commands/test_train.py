@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from effsearch.commands.placement import Placement
+from effsearch.commands.training import plan
 from effsearch.proxy_train.full import loop
 from effsearch.results.plots.collect import _families_of
 from effsearch.space.cost import count_cost
@@ -360,3 +363,33 @@ def test_torchrun_trains_one_network_with_two_processes_and_goes_on(train: Train
         assert ended.stderr.count("run: run") == 1  # one of the two speaks
         assert json.loads(ended.stdout)["processes"] == 2
     assert len(rows_of("run")) == 3
+
+
+def test_data_is_the_same_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the splits were drawn anew, and a winner tested on images that it was found with."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("others").mkdir()
+    monkeypatch.setattr(plan, "data_of_base", lambda base: "photos")
+    monkeypatch.setattr(plan, "stored_setting", lambda run, name: 7)
+    base: Any = SimpleNamespace(run=Path("run"))
+
+    def settled(data: str | None) -> tuple[str, int]:
+        options = plan.TrainOptions(
+            network="run", data=data, placement=Placement(num_workers=1), runs_root=Path("runs")
+        )
+        return plan._data_and_seed(options, base)
+
+    for same in (None, "photos", "photos/", "./photos", str(tmp_path / "photos")):
+        assert settled(same) == ("photos", 7)
+    assert settled("others") == ("others", 0)
+
+
+def test_what_regularises_a_training_is_among_its_settings(train: Train) -> None:
+    assert train("--recipe", "efficientnetv2").code == 0
+    spec = json.loads(Path("net.json").read_text())
+    spec["drop_path_rate"] = 0.5
+    Path("net.json").write_text(json.dumps(spec))
+    refuses(train("--recipe", "efficientnetv2"), 2, "drop_path_rate was 0.1, now 0.5")

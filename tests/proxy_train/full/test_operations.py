@@ -125,3 +125,10 @@ def test_each_image_gets_its_own_operations_in_their_order():
     assert torch.equal(both[1:2], second)
     assert torch.equal(both[2], pixels[2])
     assert torch.equal(both[3:], operations.translate_x(pixels[3:], nine))
+
+
+@pytest.mark.parametrize("strength", [-40.0, 15.0, 25.0, 40.0])
+def test_no_shift_takes_all_of_an_image_away(strength):
+    pixels = torch.full((1, 30, 30, 3), 7, dtype=torch.uint8)
+    shifted = operations.translate_x(pixels, torch.tensor([strength]))
+    assert (shifted == 7).all((1, 3)).sum() >= 10

@@ -30,8 +30,8 @@ def test_the_paper_s_rate_is_reached_for_a_batch_of_4096():
 
 
 def test_an_exponential_decay_falls_in_stairs_of_2_4_epochs_after_the_warm_up():
-    assert share(0, EFFICIENTNET) == pytest.approx(0.5 / 5_000)
-    assert share(2.5, EFFICIENTNET) == pytest.approx(0.5, abs=1e-3)
+    assert share(0, EFFICIENTNET) == pytest.approx(0.97**2 * 0.5 / 5_000)
+    assert share(2.5, EFFICIENTNET) == pytest.approx(0.97**2 / 2, abs=1e-3)
     assert share(5, EFFICIENTNET) == pytest.approx(0.97**2)  # stairs were counted from the start
     assert share(7.19, EFFICIENTNET) == pytest.approx(0.97**2)
     assert share(7.21, EFFICIENTNET) == pytest.approx(0.97**3)
@@ -43,6 +43,14 @@ def test_a_short_training_keeps_the_shape_and_a_tenth_of_warm_up():
     assert warmup_share(EFFICIENTNET) == pytest.approx(5 / 350)
     assert warmup_share(short) == 0.1
     assert share(9.99, short) == pytest.approx(share(349.65, EFFICIENTNET))
+
+
+@pytest.mark.parametrize("num_epochs", [3, 10, 30, 350])
+def test_no_warm_up_ends_in_a_jump(num_epochs):
+    recipe = dataclasses.replace(EFFICIENTNET, num_epochs=num_epochs)
+    end = warmup_share(recipe) * num_epochs
+    before, after = share(end - 0.01, recipe), share(end + 0.01, recipe)
+    assert before <= after <= 1.1 * before
 
 
 def test_one_cycle_goes_up_a_fifth_of_the_way_and_down_to_nothing():

@@ -4,9 +4,11 @@ The names are written out here as the two libraries give them, read off their so
 torch.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -239,3 +241,23 @@ def test_the_weights_of_a_training_of_ours_can_be_begun_with(tmp_path, one_threa
     (tmp_path / "best.safetensors").write_bytes(content)
     with pytest.raises(UsageError, match="damaged: its SHA-256 is another"):
         load_initial(model, tmp_path / "best.safetensors")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_bytes_of_a_pth_are_one_line(tmp_path, seed, recwarn):
+    path = tmp_path / "w.pth"
+    rng = np.random.default_rng(seed)
+    torch.save({"a.weight": torch.zeros(3)}, path, _use_new_zipfile_serialization=seed % 2 == 0)
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(len(content), size=8):
+        content[place] = rng.integers(256)
+    path.write_bytes(content)
+    with contextlib.suppress(UsageError):  # but where what was changed is nothing that counts
+        assert all(isinstance(one, torch.Tensor) for one in read_weights(path).values())
+    assert not recwarn.list
+
+
+def test_plain_text_named_pth_is_one_line(tmp_path):
+    (tmp_path / "w.pth").write_text("plain text")
+    with pytest.raises(UsageError, match=r"w\.pth cannot be read as weights: "):
+        read_weights(tmp_path / "w.pth")

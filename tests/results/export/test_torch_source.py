@@ -12,6 +12,7 @@ from effsearch.results.export.check import check_torch_source, reference_outputs
 from effsearch.results.export.features import find_features
 from effsearch.results.export.names import rename
 from effsearch.results.export.torch_source import torch_names, torch_source
+from effsearch.results.export.words import safe_name
 from effsearch.space.errors import RunError
 from effsearch.space.presets import load_preset, preset_names
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec
@@ -152,3 +153,10 @@ def test_the_page_on_exports_shows_what_is_written() -> None:
     shown = [line[4:] for line in page.splitlines() if "ConvNorm(" in line or "MBConv(" in line]
     assert len(shown) >= 5
     assert all(line in source.splitlines() for line in shown)
+
+
+@pytest.mark.parametrize("name", ['q"""+str(print("INJECTED"))+"""', "a\\N{x}", "two\nlines", "ünï'`$(x)"])
+def test_a_name_is_harmless_in_code(name: str) -> None:
+    safe = safe_name(name)
+    assert not set(safe) & set("\"'\\\n`$")
+    assert safe_name("trial 12 (phi -2.1), b0/x_y+1") == "trial 12 (phi -2.1), b0/x_y+1"

@@ -1,5 +1,6 @@
 """Weights in and out, under effsearch's names and every export's."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from effsearch.proxy_train.tensor_files import write_tensors
 from effsearch.results.export.names import Names, inverse, rename
 from effsearch.results.export.pycls_config import pycls_names
 from effsearch.results.export.timm_source import timm_names
 from effsearch.results.export.torch_source import torch_names
 from effsearch.results.export.torchvision_source import torchvision_names
 from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
+from effsearch.space.canonical import network_hash
 from effsearch.space.errors import UsageError
 from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec
@@ -116,4 +119,44 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path, state: dict
     with pytest.raises(
         UsageError, match=r"head\.classifier\.weight must have shape \(5, 1280\), got \(9, 1280\)"
     ):
+        read_network(SMALL, path)
+
+
+def test_weights_of_a_network_that_differs_in_its_strides_alone_are_refused(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "net.safetensors"
+    first, *rest = SMALL.stages
+    other = dataclasses.replace(SMALL, stages=(dataclasses.replace(first, stride=1), *rest))
+    assert fresh_network(other, seed=3).state_dict().keys() == state.keys()
+    write_weights(path, state, SMALL)
+    read_network(dataclasses.replace(SMALL, resolution=64, drop_path_rate=0.5), path)
+    with pytest.raises(
+        UsageError, match="of another network, whose strides or activations may be all that differs"
+    ):
+        read_network(other, path)
+
+
+def test_weights_of_a_training_are_of_its_network_and_as_they_were_written(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "best.safetensors"
+    write_tensors(path, state, {"network": network_hash(SMALL), "epoch": "3"})
+    assert torch.equal(read_network(SMALL, path).state_dict()["stem.conv.weight"], state["stem.conv.weight"])
+    write_tensors(path, state, {"network": "another"})
+    with pytest.raises(UsageError, match="of another network"):
+        read_network(SMALL, path)
+    write_tensors(path, state, {})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="is damaged: its SHA-256 is another"):
+        read_network(SMALL, path)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "net.safetensors"
+    broken = {**state, "head.classifier.bias": torch.full((5,), float("nan"))}
+    save_file({name: tensor.contiguous() for name, tensor in broken.items()}, path)
+    with pytest.raises(UsageError, match=r"head\.classifier\.bias holds numbers that are not finite"):
         read_network(SMALL, path)
