@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,14 @@ from effsearch.space.spec import BLOCK_KINDS, Activation, BlockSpec, HeadSpec, M
 
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 T = TypeVar("T")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hears_control_c() -> Iterator[None]:
+    """A shell that runs the tests in the background has them, and all they start, ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -139,15 +139,13 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
 ) -> None:
     words = ("--recipe", recipe)
     assert train(*words, run="whole").code == 0
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background begin with it ignored
+    before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.MonkeyPatch.context() as patch:
             stop_in_epoch(patch, 3, lambda: os.kill(os.getpid(), number))
             ended = train(*words)
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        signal.signal(signal.SIGTERM, before)
     assert ended.code == stop
     assert "stopped after epoch 2: the same command with --run run goes on from there" in ended.err
     assert len(rows_of("run")) == 2
