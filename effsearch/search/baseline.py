@@ -290,7 +290,7 @@ class _Search:
             ranked=tuple(ranked),
             num_trials=len({one.job.network for one in evaluations}),
             num_failed=sum(one.result is None for one in evaluations if one.job.replicate == 0),
-            num_promoted=sum(one.job.kind == "rung" for one in evaluations),
+            num_promoted=len({one.job.network for one in evaluations if one.job.kind == "rung"}),
             num_owed=self.num_owed,
             stopped_by=self.stopped_by,
         )

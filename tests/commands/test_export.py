@@ -138,7 +138,7 @@ def test_the_winner_of_a_run_is_exported(effsearch: Effsearch, monkeypatch: pyte
     def read_base(base: str, *, runs_root: Path) -> Base:
         return Base("photos", SMALL, Path(base))
 
-    monkeypatch.setattr("effsearch.commands.exporting.export.read_base", read_base)
+    monkeypatch.setattr("effsearch.commands.exporting.trained.read_base", read_base)
     report = effsearch("export", "runs/photos", "--to", "timm", "--json").json
     assert report["files"][0]["path"] == "photos_timm.py"
 

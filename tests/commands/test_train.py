@@ -391,3 +391,25 @@ def test_what_regularises_a_training_is_among_its_settings(train: Train) -> None
     spec["drop_path_rate"] = 0.5
     Path("net.json").write_text(json.dumps(spec))
     refuses(train("--recipe", "efficientnetv2"), 2, "drop_path_rate was 0.1, now 0.5")
+
+
+def test_a_training_is_exported_as_it_was_trained_and_as_nothing_else(
+    train: Train, effsearch: Effsearch
+) -> None:
+    best = train("--json").json["weights"]
+    done = effsearch("export", "run", "--to", "torch", "--out", "small.py", "--json").json
+    assert (done["weights"], done["resolution"], done["max_difference"] < 1e-6) == (best, 12, True)
+    assert Path("small.safetensors").is_file()
+    spec = str(Path("run", "specs", "trained.json"))
+    assert effsearch("export", spec, "--to", "safetensors", "--weights", best).code == 0
+    own = dataclasses.replace(SPEC, num_classes=3)  # the same shapes, and two strides that were removed
+    Path("net3.json").write_text(to_json(own))
+    refuses(
+        effsearch("export", "net3.json", "--to", "torch", "--weights", best),
+        2,
+        "of another network, whose strides",
+    )
+    trained = from_json(Path(spec).read_text())
+    regularised = dataclasses.replace(trained, drop_path_rate=0.3, norm_momentum=0.01)
+    Path("net4.json").write_text(to_json(regularised))
+    assert effsearch("export", "net4.json", "--to", "torch", "--weights", best).code == 0

@@ -684,7 +684,7 @@ def test_only_the_better_third_is_promoted_and_each_once(
     assert [len(networks) for networks in trained] == [len(set(networks)) for networks in trained]
     assert len(trained[0]) == result.num_trials == 18  # promotions are no trials
     assert (len(trained[1]), len(trained[2])) == (6, 2)
-    assert result.num_promoted == 8
+    assert result.num_promoted == 6  # networks; two of them twice
     for below, above in ((0, 1), (1, 2)):
         assert set(trained[above]) <= set(trained[below])
     for index, one in enumerate(record):
@@ -777,7 +777,7 @@ def test_both_samplers_climb_the_ladder(small: Problem, settings: SearchSettings
     ladder = dataclasses.replace(small, rungs=(SHORT, MIDDLE, LONG))
     result, record = run(ladder, settings, fives)
     assert (result.num_trials, len(trained_at(record, SHORT))) == (12, 12)
-    assert result.num_promoted >= 4 + 1
+    assert result.num_promoted >= 4
     assert [(one.rung, len(one.seeds)) for one in result.finalists] == [(2, 2)] * 2
     keys = [(one.job.network, one.job.fidelity, one.job.replicate) for one in record]
     assert len(set(keys)) == len(keys)

@@ -1,5 +1,6 @@
 """effsearch export: a network as source, weights or configuration for other programs."""
 
+import dataclasses
 import keyword
 import re
 from collections.abc import Sequence
@@ -7,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effsearch.commands.inputs import Base, read_base
+from effsearch.commands.exporting.trained import best_weights, read_trained
+from effsearch.commands.inputs import Base
 from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
 from effsearch.results.export.check import check_torch_source
@@ -78,7 +80,9 @@ def run_export(options: ExportOptions, watcher: Watcher) -> dict[str, Any]:
         require_onnx(options.target)
     if options.has_features and options.target not in WITH_FEATURES:
         raise UsageError(f"--features goes with --to {', '.join(WITH_FEATURES)}, not with {options.target}")
-    base = _read_network(options)
+    base = read_trained(options.network, runs_root=options.runs_root)
+    if options.weights is None:
+        options = dataclasses.replace(options, weights=best_weights(base))
     features = find_features(base.spec) if options.has_features else ()
     out = options.out or _default_path(base.name, options.target)
     _check_path(out, options)
@@ -214,14 +218,6 @@ def _write_named_weights(network: "nn.Module", spec: ModelSpec, names: Names, ou
     path = out.with_suffix(".safetensors")
     write_weights(path, rename(network.state_dict(), names), spec)
     return [path]
-
-
-def _read_network(options: ExportOptions) -> Base:
-    if options.target != INT8:
-        return read_base(options.network, runs_root=options.runs_root)
-    from effsearch.commands.exporting.int8 import read_trained
-
-    return read_trained(options.network, runs_root=options.runs_root)
 
 
 def _network(spec: ModelSpec, options: ExportOptions) -> "nn.Module":

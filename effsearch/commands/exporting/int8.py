@@ -10,22 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from effsearch.commands.inputs import Base, read_base, read_text
+from effsearch.commands.exporting.trained import best_weights
+from effsearch.commands.inputs import Base
 from effsearch.commands.proxy import ProxyOptions, load_large_enough, load_proxy_images, stored_setting
-from effsearch.commands.training.report import CHECKPOINTS, SPEC_NAME
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input
 from effsearch.proxy_train.batches import choose_rows, load_batch
 from effsearch.proxy_train.data.datasets import ImageData, Split
-from effsearch.proxy_train.full.checkpoint import BEST_FILE
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.results.export.onnx_int8 import quantise
 from effsearch.results.export.onnx_model import export_onnx
 from effsearch.results.export.onnx_run import count_right, measure_sessions, open_session
 from effsearch.results.export.weights import read_network
-from effsearch.results.run_files import SPECS_FOLDER, is_run, read_report, read_settings
 from effsearch.space.errors import RunError, UsageError
-from effsearch.space.text import from_json
 
 CALIBRATION_IMAGES = 512
 BATCH = 32  # images at a time: maps of a large network at 224 pixels fit into a laptop
@@ -39,22 +36,6 @@ class Int8Export:
     report: dict[str, Any]  # JSON values
 
 
-def read_trained(network: str, *, runs_root: Path) -> Base:
-    """Give a network to quantise: that of a train run as it was trained, or what `read_base` gives.
-
-    Raises:
-        UsageError: There is none, or the training has not ended.
-    """
-    run = Path(network)
-    if not is_run(run) or read_settings(run).command != "train":
-        return read_base(network, runs_root=runs_root)
-    if read_report(run) is None:
-        raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch train --run")
-    path = run / SPECS_FOLDER / f"{SPEC_NAME}.json"
-    spec = from_json(read_text(path, what="spec file"), source=str(path))
-    return Base(run.resolve().name, spec, run)
-
-
 def trained_weights(base: Base, weights: Path | None) -> Path:
     """Give the weights to quantise: those asked for, else a train run's best.
 
@@ -63,7 +44,7 @@ def trained_weights(base: Base, weights: Path | None) -> Path:
     """
     if weights is not None:
         return weights
-    own = base.run / CHECKPOINTS / BEST_FILE if base.run is not None else None
+    own = best_weights(base)
     if own is None or not own.exists():
         raise UsageError(
             "--to onnx-int8 needs trained weights, those of fresh ones mean nothing: give --weights, or a train "

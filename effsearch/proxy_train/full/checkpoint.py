@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.full.average import WeightAverage
 from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
-from effsearch.space.canonical import network_hash
 from effsearch.space.errors import RunError
 from effsearch.space.text import to_json
 
@@ -25,8 +24,6 @@ LAST_FILE = "last.safetensors"
 BEST_FILE = "best.safetensors"
 WEIGHTS, AVERAGE, OPTIMIZER = "weights/", "average/", "optimizer/"
 ADVICE = "delete that folder to train anew, or give another --run"
-
-NETWORK = "network"  # what the weights are of, by its hash
 
 Source = Literal["weights", "average"]
 
@@ -134,7 +131,7 @@ def save_best(state: TrainState, folder: Path) -> None:
     model = state.average.model if source == "average" and state.average is not None else state.model
     words = {"epoch": str(row.epoch), "weights": source, "val_accuracy": f"{accuracy:.6f}"}
     if isinstance(state.model, Network):  # its strides and activations show in no tensor
-        words |= {NETWORK: network_hash(state.model.spec), "spec": to_json(state.model.spec)}
+        words["spec"] = to_json(state.model.spec)
     write_tensors(folder / BEST_FILE, model.state_dict(), words)
 
 

@@ -4,8 +4,10 @@ Weights lie in safetensors files. They are read under the names of `proxy_train.
 that was trained in one place can go on to another.
 """
 
+import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from effsearch.results.export.torchvision_source import torchvision_names
 from effsearch.space.canonical import network_hash
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.spec import ModelSpec
-from effsearch.space.text import to_dict
+from effsearch.space.text import from_json, to_dict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,8 +87,8 @@ def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
     written = words.pop(HASH_KEY, None)
     if written is not None and written != hash_tensors(tensors, words):
         raise UsageError(f"{path} is damaged: its SHA-256 is another")
-    network = words.get("network", _network_named_in(words.get("effsearch", "")))
-    if network is not None and network != network_hash(spec):
+    written_for = _spec_in(words)
+    if written_for is not None and _of_outputs(written_for) != _of_outputs(spec):
         raise UsageError(
             f"{path} holds the weights of another network, whose strides or activations may be all that differs: "
             "give the spec that they were trained with, specs/trained.json in the run of a training"
@@ -94,13 +96,18 @@ def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
     return tensors
 
 
-def _network_named_in(words: str) -> object:
-    """Give the hash that `write_weights` has written, None in a file of anybody else's."""
+def _spec_in(words: Mapping[str, str]) -> ModelSpec | None:
+    """Give the network that a training or an export has named beside its weights; None in anybody else's file."""
     try:
-        about = json.loads(words)
-    except ValueError:
+        text = words.get("spec") or json.dumps(json.loads(words["effsearch"])["spec"])
+        return from_json(text, source="weights")
+    except (KeyError, TypeError, ValueError, SpecError):
         return None
-    return about.get("network") if isinstance(about, dict) else None
+
+
+def _of_outputs(spec: ModelSpec) -> str:
+    """Give the hash of all that a network's outputs hang on: the norms' momentum counts in training alone."""
+    return network_hash(dataclasses.replace(spec, norm_momentum=0.1))
 
 
 def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> None:

@@ -17,11 +17,10 @@ from effsearch.results.export.timm_source import timm_names
 from effsearch.results.export.torch_source import torch_names
 from effsearch.results.export.torchvision_source import torchvision_names
 from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
-from effsearch.space.canonical import network_hash
 from effsearch.space.errors import UsageError
 from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec
-from effsearch.space.text import from_json
+from effsearch.space.text import from_json, to_json
 
 GATED = BlockSpec(se_ratio=0.25, expand_ratio=4)
 SMALL = ModelSpec(
@@ -141,9 +140,11 @@ def test_weights_of_a_training_are_of_its_network_and_as_they_were_written(
     tmp_path: Path, state: dict[str, torch.Tensor]
 ) -> None:
     path = tmp_path / "best.safetensors"
-    write_tensors(path, state, {"network": network_hash(SMALL), "epoch": "3"})
+    fast = dataclasses.replace(SMALL, norm_momentum=0.3, drop_path_rate=0.0, resolution=16)
+    write_tensors(path, state, {"spec": to_json(fast), "epoch": "3"})
     assert torch.equal(read_network(SMALL, path).state_dict()["stem.conv.weight"], state["stem.conv.weight"])
-    write_tensors(path, state, {"network": "another"})
+    other = dataclasses.replace(SMALL, norm_epsilon=0.1)
+    write_tensors(path, state, {"spec": to_json(other)})
     with pytest.raises(UsageError, match="of another network"):
         read_network(SMALL, path)
     write_tensors(path, state, {})

@@ -1,0 +1,41 @@
+"""Which network of a training is exported, and with which weights?"""
+
+from pathlib import Path
+
+from effsearch.commands.inputs import Base, read_base, read_text
+from effsearch.results.run_files import SPECS_FOLDER, is_run, read_report, read_settings
+from effsearch.space.errors import UsageError
+from effsearch.space.text import from_json
+
+
+def read_trained(network: str, *, runs_root: Path) -> Base:
+    """Give a network to export: that of a train run as it was trained, or what `read_base` gives.
+
+    Raises:
+        UsageError: There is none, or the training has not ended.
+    """
+    run = Path(network)
+    if not is_training(run):
+        return read_base(network, runs_root=runs_root)
+    if read_report(run) is None:
+        raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch train --run")
+    from effsearch.commands.training.report import SPEC_NAME
+
+    path = run / SPECS_FOLDER / f"{SPEC_NAME}.json"
+    spec = from_json(read_text(path, what="spec file"), source=str(path))
+    return Base(run.resolve().name, spec, run)
+
+
+def best_weights(base: Base) -> Path | None:
+    """Give the best weights of a train run, None of anything else."""
+    if base.run is None or not is_training(base.run):
+        return None
+    from effsearch.commands.training.report import CHECKPOINTS
+    from effsearch.proxy_train.full.checkpoint import BEST_FILE
+
+    return base.run / CHECKPOINTS / BEST_FILE
+
+
+def is_training(run: Path) -> bool:
+    """Tell whether a path is a train run."""
+    return is_run(run) and read_settings(run).command == "train"
