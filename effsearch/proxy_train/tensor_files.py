@@ -51,14 +51,28 @@ def read_tensors(path: Path, *, what: str, advice: str) -> tuple[dict[str, Tenso
         RunError: It cannot be read, or is not as it was written.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            words = dict(file.metadata() or {})
+        tensors, words, is_intact = read_anybodys(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"cannot read {what} in {path}: {error}; {advice}") from error
-    if words.pop(HASH_KEY, None) != hash_tensors(tensors, words):
+    if not is_intact:
         raise RunError(f"{what} in {path} are damaged: the SHA-256 is another; {advice}")
     return tensors, words
+
+
+def read_anybodys(path: Path) -> tuple[dict[str, Tensor], dict[str, str], bool | None]:
+    """Give the tensors and words of any safetensors file, and whether it is as `write_tensors` wrote it.
+
+    The last is None for a file that is somebody else's.
+
+    Raises:
+        OSError: It cannot be read.
+        SafetensorError: It is no such file.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, which is no mapping
+        words = dict(file.metadata() or {})
+    written = words.pop(HASH_KEY, None)
+    return tensors, words, None if written is None else written == hash_tensors(tensors, words)
 
 
 def hash_tensors(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:

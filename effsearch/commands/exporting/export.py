@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from effsearch.commands.exporting.trained import best_weights, read_trained
 from effsearch.commands.inputs import Base
 from effsearch.commands.watching import Watcher
-from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
+from effsearch.results.atomic import sha256_of, write_bytes_atomic, write_text_atomic
 from effsearch.results.export.check import check_torch_source
 from effsearch.results.export.features import Feature, backbone_cost, find_features
 from effsearch.results.export.names import Names, rename
@@ -20,7 +20,7 @@ from effsearch.results.export.pycls_config import pycls_config, pycls_names
 from effsearch.results.export.timm_source import timm_names, timm_source
 from effsearch.results.export.torch_source import torch_names, torch_source
 from effsearch.results.export.torchvision_source import torchvision_names, torchvision_source
-from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
+from effsearch.results.export.weights import fresh_network, read_network, write_weights
 from effsearch.results.export.words import safe_name
 from effsearch.results.json_files import write_json
 from effsearch.space.canonical import network_hash

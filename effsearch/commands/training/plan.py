@@ -1,7 +1,6 @@
 """Which network is trained on which images, and how?"""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
 from effsearch.proxy_train.full.training import FullTraining, for_recipe
+from effsearch.results.atomic import sha256_of
 from effsearch.search.fidelity import LADDER
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -185,8 +185,7 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
 
 def _sha256_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise UsageError(f"--init: cannot read {path}: {error.strerror or error}") from error
 

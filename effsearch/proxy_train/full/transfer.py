@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.full.checkpoint import AVERAGE, WEIGHTS
 from effsearch.proxy_train.full.foreign_names import timm_names, torchvision_names
-from effsearch.proxy_train.tensor_files import HASH_KEY, hash_tensors
+from effsearch.proxy_train.tensor_files import read_anybodys
 from effsearch.space.errors import UsageError
 
 CLASSIFIER = ("head.classifier.weight", "head.classifier.bias")
@@ -99,17 +99,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UsageError(f"--init: no file at {path}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
     try:
-        if path.suffix == ".safetensors":
-            return _read_safetensors(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what kind the file may be
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except UsageError:
-        raise
     except Exception as error:  # the restricted unpickler meets damaged bytes with errors of any type
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"--init {path} cannot be read as weights: {reason}") from None
+        raise _unreadable(path, error) from None
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -120,17 +117,22 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     """Read a file of anybody's; one of ours must be as it was written."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        words = dict(file.metadata() or {})
-    written = words.pop(HASH_KEY, None)
-    if written is not None and written != hash_tensors(tensors, words):
+    try:
+        tensors, _, is_intact = read_anybodys(path)
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from None
+    if is_intact is False:
         raise UsageError(f"--init {path} is damaged: its SHA-256 is another")
     for prefix in (AVERAGE, WEIGHTS):  # a training's state: its average where it has one
         chosen = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
         if chosen:
             return chosen
     return tensors
+
+
+def _unreadable(path: Path, error: Exception) -> UsageError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UsageError(f"--init {path} cannot be read as weights: {reason}")
 
 
 def _by_own_names(model: Network, given: dict[str, Tensor], path: Path) -> tuple[str, dict[str, Tensor]]:

@@ -5,7 +5,6 @@ that was trained in one place can go on to another.
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,20 +71,17 @@ def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
 
 def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
     """Give the tensors of a file; one of effsearch's must be as it was written, and of this network."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
-    from effsearch.proxy_train.tensor_files import HASH_KEY, hash_tensors
+    from effsearch.proxy_train.tensor_files import read_anybodys
 
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            words = dict(file.metadata() or {})
+        tensors, words, is_intact = read_anybodys(path)
     except FileNotFoundError:
         raise UsageError(f"no weights at {path}") from None
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path} is no safetensors file: {error}") from None
-    written = words.pop(HASH_KEY, None)
-    if written is not None and written != hash_tensors(tensors, words):
+    if is_intact is False:
         raise UsageError(f"{path} is damaged: its SHA-256 is another")
     written_for = _spec_in(words)
     if written_for is not None and _of_outputs(written_for) != _of_outputs(spec):
@@ -122,12 +118,6 @@ def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> 
     about = {"effsearch": __version__, "network": network_hash(spec), "spec": to_dict(spec)}
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     write_bytes_atomic(path, save(content, metadata={"effsearch": json.dumps(about)}))
-
-
-def sha256_of(path: Path) -> str:
-    """Give a file's SHA-256 in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _translate(

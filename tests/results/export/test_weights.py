@@ -11,12 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from effsearch.proxy_train.tensor_files import write_tensors
+from effsearch.results.atomic import sha256_of
 from effsearch.results.export.names import Names, inverse, rename
 from effsearch.results.export.pycls_config import pycls_names
 from effsearch.results.export.timm_source import timm_names
 from effsearch.results.export.torch_source import torch_names
 from effsearch.results.export.torchvision_source import torchvision_names
-from effsearch.results.export.weights import fresh_network, read_network, sha256_of, write_weights
+from effsearch.results.export.weights import fresh_network, read_network, write_weights
 from effsearch.space.errors import UsageError
 from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, ModelSpec, StageSpec
