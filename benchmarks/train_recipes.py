@@ -47,7 +47,7 @@ WANTED = 0.90  # test accuracy of (a)
 SEEDS = 3
 TIMED_STEPS = 5  # after as many that are not timed
 
-WINNER = dataclasses.replace(FAST, num_epochs=60)
+WINNER = dataclasses.replace(FAST, num_epochs=40)
 PRETRAINING = FAST  # on the synthetic set
 SHORT = dataclasses.replace(FAST, num_epochs=5)
 # Mixup and much dropout are for long trainings of large networks: column M, so that all that can grow does.
