@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
+from effsearch.command_line.help_pages import arrange
 from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
@@ -28,7 +29,6 @@ STOPPED = "stopped; the same command with the same --run goes on"
 app = typer.Typer(
     name="effsearch",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Find an efficient image network for your data and your compute, then a whole family of it.",
@@ -51,8 +51,8 @@ def _main(
 
 
 def examples(*calls: str) -> str:
-    """Give the end of a command's help."""
-    return "\n\n".join(("[bold]Example[/]" if len(calls) == 1 else "[bold]Examples[/]", *calls))
+    """Give the examples of a command's help; what else ends it is `help_pages.arrange`'s."""
+    return "\n".join(("[bold]Example[/]" if len(calls) == 1 else "[bold]Examples[/]", *calls))
 
 
 app.command(
@@ -133,8 +133,13 @@ app.command(
         "effsearch export runs/photos/family/photos-phi3.json --to onnx --features",
     )
 )(export)
-app.command()(spaces)
-app.command()(presets)
+app.command(epilog=examples("effsearch spaces"))(spaces)
+app.command(epilog=examples("effsearch presets --json"))(presets)
+
+
+def make_program() -> Any:
+    """Give the whole command line, as the parser has it."""
+    return arrange(typer.main.get_command(app))
 
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
@@ -147,7 +152,7 @@ def main() -> None:
     # The driver's matrices are small and its workers have all the cores: with two threads here, each waiting for a
     # busy core, reading the importance off 200 trainings took 20 to 67 s; with one 2 to 3 s. Before numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    command = typer.main.get_command(app)
+    command = make_program()
     try:
         exit_code = command.main(standalone_mode=False) or 0
         if exit_code == INTERRUPTED:  # the parser turns Ctrl-C into this

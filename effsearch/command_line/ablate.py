@@ -77,7 +77,11 @@ def ablate(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Grow a network by depth, width, resolution or all together at equal cost, and see which pays."""
+    """Grow a network by depth, width, resolution or all together at equal cost, and see which pays.
+
+    Each way of growing is an arm; arms are built to the same cost within --tolerance, trained alike over shared
+    seeds, and compared in pairs with 95 per cent intervals.
+    """
     from effsearch.commands.ablating.ablate import run_ablate
     from effsearch.commands.ablating.inputs import parse_arms, parse_factors
     from effsearch.commands.ablating.plan import AblateOptions

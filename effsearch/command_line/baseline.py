@@ -163,7 +163,12 @@ def baseline(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Find the best network inside a budget."""
+    """Find the best network inside a budget.
+
+    Draws networks from a search space, keeps to those whose counted cost fits, finds out what it can without
+    training, trains the most promising for a short while on --data, and the best again with fresh seeds. The winner
+    is a spec file, and everything that was tried lies in a run directory, which the same command goes on with.
+    """
     from effsearch.commands.baseline.baseline import run_baseline
     from effsearch.commands.baseline.plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions

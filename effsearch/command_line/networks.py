@@ -31,7 +31,11 @@ def profile(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count what a network costs, and compare with fvcore and torch."""
+    """Count what a network costs, and compare with fvcore and torch.
+
+    FLOPs are the paper's: multiply-adds of convolutions and linear layers for one image. Beside them stand
+    parameters, activations, and what fvcore and torch count. Nothing is trained.
+    """
     from effsearch.commands.profile import profile_network
     from effsearch.commands.tables import print_profile
 
@@ -73,7 +77,12 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a network for other programs, which need no effsearch to use it."""
+    """Write a network for other programs, which need no effsearch to use it.
+
+    Plain PyTorch, ONNX in float32 or eight bits, weights, or what timm, torchvision and pycls build it from. Of a
+    train run the trained weights are taken; else they are fresh, or those of --weights. What is written is tried
+    before the command ends, and what a target cannot express is refused.
+    """
     if weights is not None and to is not Target.onnx_int8:
         refuse_given(context, ["seed"], "--weights are given, so none are drawn")
     if to is not Target.onnx_int8:
@@ -101,7 +110,10 @@ def export(
 
 
 def spaces(as_json: Json = False) -> None:
-    """List the search spaces that come with effsearch."""
+    """List the search spaces that come with effsearch.
+
+    Their names go to --space of baseline, which takes a YAML file of a space of your own just as well.
+    """
     from effsearch.commands.listings import describe_spaces
     from effsearch.commands.tables import print_listing
 
@@ -109,7 +121,10 @@ def spaces(as_json: Json = False) -> None:
 
 
 def presets(as_json: Json = False) -> None:
-    """List the known networks that come with effsearch."""
+    """List the known networks that come with effsearch.
+
+    Their names go wherever a network is asked for: --base of scale and ablate, and profile, export and train.
+    """
     from effsearch.commands.listings import describe_presets
     from effsearch.commands.tables import print_listing
 

@@ -97,7 +97,11 @@ def validate(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Find out how far a run's proxy can be trusted: train a sample of its networks longer."""
+    """Find out how far a run's proxy can be trusted: train a sample of its networks longer.
+
+    Prints the rank correlation of short with longer training and what picking by the short one costs, each with an
+    interval. With --of screening it judges the scores that trainings were picked by.
+    """
     from effsearch.commands.tables import print_validation
     from effsearch.commands.validate import ValidateOptions, run_validate
     from effsearch.commands.watching import Watcher
@@ -135,7 +139,11 @@ def explain(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which choices mattered in a run, where its budget binds, and what to widen."""
+    """Say which choices mattered in a run, where its budget binds, and what to widen.
+
+    From 8 trained networks on. It trains nothing: all is read off the model of the run's scores, with the doubt that
+    is left.
+    """
     from effsearch.commands.explaining.explain import explain_run
     from effsearch.commands.tables import print_explanation
 
@@ -147,7 +155,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until the run is no longer running.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a run is doing, from another terminal: how far it is, and what every worker trains."""
+    """Say what a run is doing, from another terminal: how far it is, and what every worker trains.
+
+    It only reads, so it disturbs nothing.
+    """
     from effsearch.commands.status import run_status, watch_status
     from effsearch.commands.tables import print_status
 

@@ -142,7 +142,12 @@ def scale(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """Find compound coefficients for a network, and write the scaled family."""
+    """Find compound coefficients for a network, and write the scaled family.
+
+    Takes the newest run's winner, or --base. Without --coefficients it trains ways of growing it that cost the same,
+    and says which depth, width and resolution pay. With them, or by the rules official and dwr, nothing is trained.
+    Every table has what the formula promises beside what is built.
+    """
     from effsearch.commands.inputs import parse_phis
     from effsearch.commands.scaling.family_tables import print_family
     from effsearch.commands.scaling.options import ScaleOptions

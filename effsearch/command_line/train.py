@@ -73,6 +73,9 @@ def train(
 ) -> None:
     """Train a network properly, from scratch or from other weights, and test it once.
 
+    Validation images choose the weights; test images are looked at once, after the training. It may be stopped at
+    any time, and goes on with the same command and --run.
+
     Several GPUs or cores: torchrun --nproc-per-node 4 -m -- effsearch.cli train ...
     """
     from effsearch.commands.training.family import run_train_family
