@@ -3,6 +3,8 @@
 import dataclasses
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -136,3 +138,21 @@ def test_a_style_that_loads_a_font_is_refused(hooks: ModuleType, tmp_path: Path)
 def test_a_page_that_needs_none_passes(hooks: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text('<a href="https://example">x</a><script src="assets/x.js"></script>')
     hooks.on_post_build(SimpleNamespace(site_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("[fine](index.md#here)\n\n## Here\n", 0), ("[gone](gone.md)", 1), ("[gone](index.md#nowhere)", 1)],
+)
+def test_the_build_of_the_makefile_fails_for_a_dead_link(tmp_path: Path, words: str, code: int) -> None:
+    """--quiet, which hides warnings from a strict build too, once let them pass."""
+    [line] = [line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "-m mkdocs" in line]
+    arguments = line.partition("-m mkdocs ")[2].split()
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    kept = {name: settings[name] for name in ("site_name", "use_directory_urls", "strict", "validation")}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(kept | {"theme": "mkdocs"}))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(words)
+    command = [sys.executable, "-m", "mkdocs", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
