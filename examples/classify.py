@@ -19,6 +19,8 @@ from effsearch.proxy_train.data.images import decode_image
 
 def main(model: str, picture: str, data: str) -> None:
     """Print the classes, the likeliest first."""
+    if not Path(model).is_file():
+        raise SystemExit(f"no model at {model}: effsearch export runs/trained --to onnx --out {model}")
     session = onnxruntime.InferenceSession(model)
     resolution = session.get_inputs()[0].shape[2]
     images = load_images(data, resolution=resolution, cache_dir=default_cache_dir())

@@ -295,6 +295,14 @@ def test_a_family_is_trained_member_by_member_and_its_record_says_so(effsearch: 
     refuses(effsearch(*words), 2, "has no family yet: run effsearch scale --base search first")
 
 
+def test_few_images_get_a_smaller_batch_unless_one_is_named(effsearch: Effsearch) -> None:
+    write_colours(Path("colours"), num_images=20)  # 48 of 60 train
+    Path("net.json").write_text(to_json(SPEC))
+    ended = effsearch("train", "net.json", "--data", "colours", "--epochs", "1", "--run", "run")
+    assert ended.code == 0, ended.err
+    assert "in batches of 32" in ended.err
+
+
 @pytest.mark.parametrize(
     ("line", "code", "word"),
     [

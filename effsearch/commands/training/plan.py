@@ -97,7 +97,7 @@ def plan_network(
         resolution=resolution,
         num_classes=images.num_classes,
     )
-    recipe = _settle_recipe(options, trained)
+    recipe = _settle_recipe(options, trained, num_images=len(images.train))
     trained = for_recipe(trained, recipe)
     data, split_seed = _data_and_seed(options, base)
     return TrainPlan(
@@ -190,10 +190,15 @@ def _sha256_of(path: Path) -> str:
         raise UsageError(f"--init: cannot read {path}: {error.strerror or error}") from error
 
 
-def _settle_recipe(options: TrainOptions, spec: ModelSpec) -> Recipe:
-    """Give the recipe with what the user changes of it; a rate that is named is that of the batch as it is."""
+def _settle_recipe(options: TrainOptions, spec: ModelSpec, *, num_images: int) -> Recipe:
+    """Give the recipe with what the user changes of it; a rate that is named is that of the batch as it is.
+
+    A batch that nobody named is halved until the training images fill it; the rate follows it.
+    """
     recipe = recipe_of(options.recipe, num_parameters=count_cost(spec).parameters)
     batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
+    while options.batch_size is None and batch_size > max(2, num_images):
+        batch_size //= 2
     named = options.learning_rate is not None
     return dataclasses.replace(
         recipe,
