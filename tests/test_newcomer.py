@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
 PAGE = (ROOT / "docs" / "newcomer.md").read_text("utf-8")
 
 
@@ -50,6 +51,18 @@ def test_the_page_shows_its_commands_with_what_they_say() -> None:
     ]
     compared = [line for _, said in transcript() for line in said if is_comparable(line)]
     assert len(compared) >= 20
+
+
+def test_the_readmes_way_to_onnx_is_a_part_of_the_page() -> None:
+    section = README.partition("## From photographs to ONNX\n")[2].partition("\n## ")[0]
+    commands = [
+        " ".join(line.partition("#")[0].split())
+        for line in section.replace("\\\n", "").splitlines()
+        if line.startswith("    ") and not line.strip().startswith("pip")
+    ]
+    assert len(commands) >= 4
+    on_page = [command for command, _ in transcript()]
+    assert [command for command in commands if command not in on_page] == []
 
 
 @pytest.mark.slow
