@@ -19,6 +19,7 @@ from effsearch.command_line.help_pages import arrange
 from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
+from effsearch.command_line.shared import Task, do_task
 from effsearch.command_line.train import train
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
@@ -154,10 +155,13 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     command = make_program()
     try:
-        exit_code = command.main(standalone_mode=False) or 0
-        if exit_code == INTERRUPTED:  # the parser turns Ctrl-C into this
+        asked = command.main(standalone_mode=False) or 0
+        if isinstance(asked, Task):
+            do_task(asked)
+            sys.exit(0)
+        if asked == INTERRUPTED:  # the parser turns Ctrl-C into this
             _fail(STOPPED, INTERRUPTED)
-        sys.exit(exit_code)
+        sys.exit(asked)
     except EffsearchError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

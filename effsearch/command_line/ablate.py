@@ -22,10 +22,11 @@ from effsearch.command_line.shared import (
     PrecisionOption,
     Run,
     Seed,
+    Task,
     TrialTimeout,
     Workers,
+    load_own_images,
     placement_of,
-    print_report,
 )
 
 
@@ -45,7 +46,10 @@ def ablate(
         typer.Option(help="Of compound: alpha,beta,gamma or a scale run; default: the paper's 1.2,1.1,1.15."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Images to train on; default: the base run's, else synthetic.")
+        str | None,
+        typer.Option(
+            help="Images to train on; default: the base run's, else synthetic.", callback=load_own_images
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 5,
     longer: Annotated[int, typer.Option(help="Epochs for each of the proxy's.")] = 1,
@@ -76,7 +80,7 @@ def ablate(
     run: Run = None,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Grow a network by depth, width, resolution or all together at equal cost, and see which pays.
 
     Each way of growing is an arm; arms are built to the same cost within --tolerance, trained alike over shared
@@ -87,7 +91,6 @@ def ablate(
     from effsearch.commands.ablating.plan import AblateOptions
     from effsearch.commands.ablating.tables import print_ablation
     from effsearch.commands.proxy import ProxyOptions
-    from effsearch.commands.watching import Watcher
     from effsearch.search.ablation import AblationSettings
 
     options = AblateOptions(
@@ -124,6 +127,4 @@ def ablate(
         run=run,
         runs_root=RUNS_ROOT,
     )
-    with Watcher() as watcher:
-        report = run_ablate(options, watcher)
-    print_report(report, as_json, print_ablation)
+    return Task(lambda watcher: run_ablate(options, watcher), print_ablation, as_json)

@@ -28,10 +28,12 @@ from effsearch.command_line.shared import (
     Run,
     Seed,
     Storage,
+    Task,
+    TrainFn,
     TrialTimeout,
     Workers,
+    load_own_images,
     placement_of,
-    print_report,
     refuse_given,
 )
 
@@ -87,7 +89,11 @@ def baseline(
     max_activations: Annotated[str | None, typer.Option(help="Further bound, such as 7M.")] = None,
     space: Annotated[str, typer.Option(help="Shipped search space, or a YAML file of one.")] = "mbconv",
     data: Annotated[
-        str, typer.Option(help="synthetic, cifar10, an image folder or an archive.")
+        str,
+        typer.Option(
+            help="synthetic, cifar10, an image folder, an archive, or module:function that gives images and labels.",
+            callback=load_own_images,
+        ),
     ] = "synthetic",
     trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
     minutes: Annotated[
@@ -156,13 +162,14 @@ def baseline(
     epochs: Epochs = None,
     proxy_width: ProxyWidth = None,
     run: Run = None,
+    train_fn: TrainFn = None,
     storage: Storage = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and train nothing.")
     ] = False,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Find the best network inside a budget.
 
     Draws networks from a search space, keeps to those whose counted cost fits, finds out what it can without
@@ -173,7 +180,6 @@ def baseline(
     from effsearch.commands.baseline.plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.commands.tables import print_baseline, print_plan
-    from effsearch.commands.watching import Watcher
     from effsearch.search.problem import SearchSettings
 
     if objective is Objective.accuracy:
@@ -225,12 +231,12 @@ def baseline(
             gpu_share=gpu_share,
             cpus_per_trial=cpus_per_trial,
             run=run,
+            train_fn=train_fn,
         ),
         run=run,
         runs_root=RUNS_ROOT,
         is_dry_run=dry_run,
         storage=storage,
     )
-    with Watcher() as watcher:
-        report = run_baseline(options, watcher)
-    print_report(report, as_json, print_plan if dry_run else print_baseline)
+    show = print_plan if dry_run else print_baseline
+    return Task(lambda watcher: run_baseline(options, watcher), show, as_json)

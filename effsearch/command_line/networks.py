@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from effsearch.command_line.shared import RUNS_ROOT, Json, print_report, refuse_given
+from effsearch.command_line.shared import RUNS_ROOT, Json, Task, refuse_given
 
 
 class Target(StrEnum):
@@ -30,7 +30,7 @@ def profile(
         int | None, typer.Option(min=1, max=1_000_000, help="Classes; default: the network's own.")
     ] = None,
     as_json: Json = False,
-) -> None:
+) -> Task:
     """Count what a network costs, and compare with fvcore and torch.
 
     FLOPs are the paper's: multiply-adds of convolutions and linear layers for one image. Beside them stand
@@ -39,7 +39,9 @@ def profile(
     from effsearch.commands.profile import profile_network
     from effsearch.commands.tables import print_profile
 
-    print_report(profile_network(network, resolution=resolution, num_classes=classes), as_json, print_profile)
+    return Task(
+        lambda _: profile_network(network, resolution=resolution, num_classes=classes), print_profile, as_json
+    )
 
 
 def export(
@@ -76,7 +78,7 @@ def export(
         typer.Option(min=1, help="onnx-int8: training images that give the ranges; default: 512."),
     ] = None,
     as_json: Json = False,
-) -> None:
+) -> Task:
     """Write a network for other programs, which need no effsearch to use it.
 
     Plain PyTorch, ONNX in float32 or eight bits, weights, or what timm, torchvision and pycls build it from. Of a
@@ -91,7 +93,6 @@ def export(
         refuse_given(context, ["seed"], f"--to {to.value} writes no weights that are drawn")
     from effsearch.commands.exporting.export import ExportOptions, run_export
     from effsearch.commands.exporting.tables import print_export
-    from effsearch.commands.watching import Watcher
 
     options = ExportOptions(
         network=network,
@@ -104,12 +105,10 @@ def export(
         num_calibration_images=calibration_images,
         runs_root=RUNS_ROOT,
     )
-    with Watcher() as watcher:
-        report = run_export(options, watcher)
-    print_report(report, as_json, print_export)
+    return Task(lambda watcher: run_export(options, watcher), print_export, as_json)
 
 
-def spaces(as_json: Json = False) -> None:
+def spaces(as_json: Json = False) -> Task:
     """List the search spaces that come with effsearch.
 
     Their names go to --space of baseline, which takes a YAML file of a space of your own just as well.
@@ -117,10 +116,10 @@ def spaces(as_json: Json = False) -> None:
     from effsearch.commands.listings import describe_spaces
     from effsearch.commands.tables import print_listing
 
-    print_report(describe_spaces(), as_json, print_listing)
+    return Task(lambda _: describe_spaces(), print_listing, as_json)
 
 
-def presets(as_json: Json = False) -> None:
+def presets(as_json: Json = False) -> Task:
     """List the known networks that come with effsearch.
 
     Their names go wherever a network is asked for: --base of scale and ablate, and profile, export and train.
@@ -128,4 +127,4 @@ def presets(as_json: Json = False) -> None:
     from effsearch.commands.listings import describe_presets
     from effsearch.commands.tables import print_listing
 
-    print_report(describe_presets(), as_json, print_listing)
+    return Task(lambda _: describe_presets(), print_listing, as_json)

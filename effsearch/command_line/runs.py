@@ -21,6 +21,8 @@ from effsearch.command_line.shared import (
     Json,
     Precision,
     PrecisionOption,
+    Task,
+    TrainFn,
     TrialTimeout,
     Workers,
     placement_of,
@@ -41,7 +43,7 @@ def plot(
         Path | None, typer.Option(help="A .png, .svg or .pdf; default: plots/front.png of the run.")
     ] = None,
     as_json: Json = False,
-) -> None:
+) -> Task:
     """Draw what a run holds.
 
     A search: accuracy against FLOPs with its front and family; coefficients: their surface; an ablation: its arms; a
@@ -50,14 +52,14 @@ def plot(
     from effsearch.commands.plot import run_plot
     from effsearch.commands.tables import print_plot
 
-    print_report(run_plot(runs or [], out=out, runs_root=RUNS_ROOT), as_json, print_plot)
+    return Task(lambda _: run_plot(runs or [], out=out, runs_root=RUNS_ROOT), print_plot, as_json)
 
 
 def report(
     run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .html file; default: report.html in the run.")] = None,
     as_json: Json = False,
-) -> None:
+) -> Task:
     """Write all that a run holds as one page that opens anywhere, offline too.
 
     Result and anchors, the front to point at and pick from, the network drawn, what mattered, how far to trust it,
@@ -66,7 +68,8 @@ def report(
     from effsearch.commands.report import run_report
     from effsearch.commands.tables import print_page
 
-    print_report(run_report(run or RUNS_ROOT / "latest", out=out, now=datetime.now(UTC)), as_json, print_page)
+    path = run or RUNS_ROOT / "latest"
+    return Task(lambda _: run_report(path, out=out, now=datetime.now(UTC)), print_page, as_json)
 
 
 def validate(
@@ -94,9 +97,10 @@ def validate(
     precision: PrecisionOption = Precision.auto,
     gpu_share: GpuShare = None,
     cpus_per_trial: CpusPerTrial = None,
+    train_fn: TrainFn = None,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Find out how far a run's proxy can be trusted: train a sample of its networks longer.
 
     Prints the rank correlation of short with longer training and what picking by the short one costs, each with an
@@ -104,7 +108,6 @@ def validate(
     """
     from effsearch.commands.tables import print_validation
     from effsearch.commands.validate import ValidateOptions, run_validate
-    from effsearch.commands.watching import Watcher
 
     options = ValidateOptions(
         run=run,
@@ -124,12 +127,11 @@ def validate(
             gpu_share=gpu_share,
             cpus_per_trial=cpus_per_trial,
             run=run,
+            train_fn=train_fn,
         ),
         runs_root=RUNS_ROOT,
     )
-    with Watcher() as watcher:
-        report = run_validate(options, watcher)
-    print_report(report, as_json, print_validation)
+    return Task(lambda watcher: run_validate(options, watcher), print_validation, as_json)
 
 
 def explain(
@@ -138,7 +140,7 @@ def explain(
         str | None, typer.Option(help="YAML file of the run's space, where the run does not keep it.")
     ] = None,
     as_json: Json = False,
-) -> None:
+) -> Task:
     """Say which choices mattered in a run, where its budget binds, and what to widen.
 
     From 8 trained networks on. It trains nothing: all is read off the model of the run's scores, with the doubt that
@@ -147,14 +149,14 @@ def explain(
     from effsearch.commands.explaining.explain import explain_run
     from effsearch.commands.tables import print_explanation
 
-    print_report(explain_run(run, space=space), as_json, print_explanation)
+    return Task(lambda _: explain_run(run, space=space), print_explanation, as_json)
 
 
 def status(
     run: Annotated[Path | None, typer.Argument(help="Directory of a run; default: the newest.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until the run is no longer running.")] = False,
     as_json: Json = False,
-) -> None:
+) -> Task | None:
     """Say what a run is doing, from another terminal: how far it is, and what every worker trains.
 
     It only reads, so it disturbs nothing.
@@ -165,8 +167,8 @@ def status(
     path = run or RUNS_ROOT / "latest"
     if watch:
         watch_status(path, show=lambda report: print_report(report, as_json, print_status))
-    else:
-        print_report(run_status(path), as_json, print_status)
+        return None
+    return Task(lambda _: run_status(path), print_status, as_json)
 
 
 def dashboard(

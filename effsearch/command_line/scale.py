@@ -27,10 +27,12 @@ from effsearch.command_line.shared import (
     Run,
     Seed,
     Storage,
+    Task,
+    TrainFn,
     TrialTimeout,
     Workers,
+    load_own_images,
     placement_of,
-    print_report,
     refuse_given,
 )
 from effsearch.space.errors import UsageError
@@ -55,7 +57,17 @@ class Method(StrEnum):
 SEARCH_OPTIONS = (
     *("search", "grid_step", "data", "trials", "minutes", "seeds", "check", "seed", "workers", "run"),
     *("proxy_resolution", "min_map", "images", "epochs", "proxy_width"),
-    *("engine", "address", "trial_timeout", "device", "precision", "gpu_share", "cpus_per_trial", "storage"),
+    *(
+        "engine",
+        "address",
+        "trial_timeout",
+        "device",
+        "precision",
+        "gpu_share",
+        "cpus_per_trial",
+        "train_fn",
+        "storage",
+    ),
 )
 
 
@@ -101,7 +113,10 @@ def scale(
         float, typer.Option(help="How far alpha * beta^2 * gamma^2 may be from 2, strictly.")
     ] = 0.1,
     data: Annotated[
-        str | None, typer.Option(help="Images to search on; default: the base run's, else synthetic.")
+        str | None,
+        typer.Option(
+            help="Images to search on; default: the base run's, else synthetic.", callback=load_own_images
+        ),
     ] = None,
     trials: Annotated[int | None, typer.Option(help="Networks to train, over all resumes.")] = None,
     minutes: Annotated[
@@ -138,10 +153,11 @@ def scale(
         typer.Option(help="Folder of the family; default: family/ of the base's run, else NAME-family."),
     ] = None,
     run: Run = None,
+    train_fn: TrainFn = None,
     storage: Storage = None,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Find compound coefficients for a network, and write the scaled family.
 
     Takes the newest run's winner, or --base. Without --coefficients it trains ways of growing it that cost the same,
@@ -152,7 +168,6 @@ def scale(
     from effsearch.commands.scaling.family_tables import print_family
     from effsearch.commands.scaling.options import ScaleOptions
     from effsearch.commands.scaling.scale import run_scale
-    from effsearch.commands.watching import Watcher
     from effsearch.space.scaling import BuildRules
 
     if budgets is not None and (phi is not None or rule not in (Rule.solve, Rule.dwr)):
@@ -225,11 +240,10 @@ def scale(
             gpu_share=gpu_share,
             cpus_per_trial=cpus_per_trial,
             run=run,
+            train_fn=train_fn,
         ),
         search=settings,
         proxy=proxy_options,
         storage=storage,
     )
-    with Watcher() as watcher:
-        report = run_scale(options, watcher)
-    print_report(report, as_json, print_family)
+    return Task(lambda watcher: run_scale(options, watcher), print_family, as_json)

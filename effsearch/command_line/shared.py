@@ -5,6 +5,7 @@ torch, optuna, pandas and matplotlib load inside the commands that use them, so 
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +17,25 @@ from effsearch.space.errors import UsageError
 
 if TYPE_CHECKING:
     from effsearch.commands.placement import Placement
+    from effsearch.commands.watching import Watcher
 
 RUNS_ROOT = Path("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done, once all that was asked for holds: the command line does it, or `effsearch.api`."""
+
+    work: "Callable[[Watcher], Any]"  # gives JSON values, or None in a process that only helps another
+    show: Callable[[Any], None]  # prints them for people
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a caller in Python has named: it takes the place of what was typed."""
+
+    names: frozenset[str]
 
 
 class Engine(StrEnum):
@@ -25,6 +43,7 @@ class Engine(StrEnum):
 
     local = "local"
     ray = "ray"
+    inline = "inline"
 
 
 class Device(StrEnum):
@@ -51,8 +70,12 @@ def load_config(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def refuse_given(context: typer.Context, names: Sequence[str], why: str) -> None:
+def refuse_given(context: typer.Context | Given, names: Sequence[str], why: str) -> None:
     """Refuse options that were typed and that nothing would read; what a settings file gives may rest there."""
+    if isinstance(context, Given):
+        if unread := [name for name in names if name in context.names]:
+            raise UsageError(f"{why}: leave out {' and '.join(unread)}")
+        return
     typed = [
         parameter
         for parameter in context.command.params
@@ -67,6 +90,26 @@ def is_typed(context: typer.Context, name: str) -> bool:
     """Tell whether an option stands on the command line itself."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def load_train_function(word: str | None) -> str | None:
+    """Import the training loop that was typed as `module:function`."""
+    if word is None:
+        return None
+    from effsearch.proxy_train.train_function import FunctionInHand, import_by_word, take_function
+
+    return FunctionInHand(take_function(import_by_word(word, what="--train-fn")))
+
+
+def load_own_images(data: str | None) -> str | None:
+    """Call the function that was typed as `module:function`, and take its images; give any other name as it is."""
+    from effsearch.proxy_train.train_function import import_by_word, is_word
+
+    if data is None or not is_word(data) or Path(data).exists():
+        return data
+    from effsearch.proxy_train.data.in_hand import take_images
+
+    return take_images(import_by_word(data, what="--data"), name=data.rpartition(":")[2])
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -89,7 +132,11 @@ Workers = Annotated[
     typer.Option(help="Trainings side by side; default: one for each core, here or of the cluster."),
 ]
 EngineName = Annotated[
-    Engine, typer.Option("--engine", help="What trains: processes of this machine, or a Ray cluster.")
+    Engine,
+    typer.Option(
+        "--engine",
+        help="What trains: processes of this machine, a Ray cluster, or inline, with --train-fn: this very process.",
+    ),
 ]
 Address = Annotated[
     str | None,
@@ -122,6 +169,15 @@ GpuShare = Annotated[
 ]
 CpusPerTrial = Annotated[
     float | None, typer.Option(help="Cores that a Ray cluster counts for each training; default: one.")
+]
+TrainFn = Annotated[
+    str | None,
+    typer.Option(
+        "--train-fn",
+        metavar="MODULE:FUNCTION",
+        callback=load_train_function,
+        help="Training loop of your own, called with (spec, fidelity, seed, images), gives the accuracy in [0, 1].",
+    ),
 ]
 Run = Annotated[
     Path | None, typer.Option("--run", help="Run directory; the same command on the same one goes on.")
@@ -158,9 +214,11 @@ def placement_of(
     gpu_share: float | None,
     cpus_per_trial: float | None,
     run: Path | None,
+    train_fn: str | None = None,
 ) -> "Placement":
     """Give where trainings run, as the options that all commands share say."""
     from effsearch.commands.placement import make_placement
+    from effsearch.proxy_train.train_function import FunctionInHand
 
     return make_placement(
         num_workers=workers,
@@ -172,7 +230,18 @@ def placement_of(
         gpu_share=gpu_share,
         cpus_per_trial=cpus_per_trial,
         run=run,
+        train_function=train_fn.function if isinstance(train_fn, FunctionInHand) else None,
     )
+
+
+def do_task(task: Task) -> None:
+    """Do what was asked for, and print what came of it."""
+    from effsearch.commands.watching import Watcher
+
+    with Watcher() as watcher:
+        report = task.work(watcher)
+    if report is not None:  # the other processes of a training have nothing to say
+        print_report(report, task.as_json, task.show)
 
 
 def print_report(report: Any, as_json: bool, print_for_people: Callable[[Any], None]) -> None:

@@ -16,8 +16,9 @@ from effsearch.command_line.shared import (
     Precision,
     PrecisionOption,
     Run,
+    Task,
+    load_own_images,
     placement_of,
-    print_report,
 )
 
 
@@ -32,7 +33,10 @@ class RecipeChoice(StrEnum):
 def train(
     network: Annotated[str, typer.Argument(help="Baseline run, for its winner; spec file, or preset.")],
     data: Annotated[
-        str | None, typer.Option(help="Images to train on; default: the run's, else synthetic.")
+        str | None,
+        typer.Option(
+            help="Images to train on; default: the run's, else synthetic.", callback=load_own_images
+        ),
     ] = None,
     recipe: Annotated[
         RecipeChoice, typer.Option(help="How: as the papers say (350 epochs), or fast (30).")
@@ -70,7 +74,7 @@ def train(
     run: Run = None,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Train a network properly, from scratch or from other weights, and test it once.
 
     Validation images choose the weights; test images are looked at once, after the training. It may be stopped at
@@ -82,7 +86,6 @@ def train(
     from effsearch.commands.training.plan import TrainOptions
     from effsearch.commands.training.tables import print_trained_family, print_training
     from effsearch.commands.training.train import run_train
-    from effsearch.commands.watching import Watcher
 
     options = TrainOptions(
         network=network,
@@ -110,7 +113,6 @@ def train(
         run=run,
         runs_root=RUNS_ROOT,
     )
-    with Watcher() as watcher:
-        report = run_train_family(options, watcher) if family else run_train(options, watcher)
-    if report is not None:  # the other processes of a training have nothing to say
-        print_report(report, as_json, print_trained_family if family else print_training)
+    if family:
+        return Task(lambda watcher: run_train_family(options, watcher), print_trained_family, as_json)
+    return Task(lambda watcher: run_train(options, watcher), print_training, as_json)

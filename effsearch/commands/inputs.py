@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from effsearch.commands.in_hand import SpaceInHand, SpecInHand
 from effsearch.space.errors import RunError, SpecError, UsageError
 from effsearch.space.presets import load_preset, preset_names
 from effsearch.space.search_space import SearchSpace
@@ -33,6 +34,8 @@ def read_spec(name: str) -> tuple[str, ModelSpec]:
     Raises:
         SpecError: It is neither, or the file does not describe a network.
     """
+    if isinstance(name, SpecInHand):
+        return str(name), name.spec
     path = Path(name)
     if name in preset_names():
         return name, load_preset(name)
@@ -49,6 +52,8 @@ def read_space(name: str) -> SearchSpace:
     Raises:
         SpecError: It is neither, or the file does not describe a space.
     """
+    if isinstance(name, SpaceInHand):
+        return name.space
     path = Path(name)
     if name in shipped_space_names() or (path.suffix not in SUFFIXES and not path.exists()):
         return load_shipped_space(name)
@@ -73,7 +78,7 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
             )
         base = str(newest)
     path = Path(base)
-    if not path.is_dir():
+    if isinstance(base, SpecInHand) or not path.is_dir():
         name, spec = read_spec(base)
         return Base(name, spec, None)
     if not is_run(path):

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from effsearch.proxy_train.device_names import Device, DeviceKind, PrecisionName
+from effsearch.proxy_train.train_function import TrainFunction
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.search.fidelity import relative_cost
 from effsearch.search.placement.time_limit import MOST_MINUTES
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Fidelity, Job, Precision
 
-Engine = Literal["local", "ray"]
+Engine = Literal["local", "ray", "inline"]
 
 LEAST_GPU_SHARE = 0.05
 
@@ -40,12 +41,17 @@ class Placement:
     gpu_share: float = 1.0  # of a GPU that a worker takes; a cluster places workers by it
     cpus_per_trial: float = 1.0  # that a cluster counts for a worker
     fills_gpus: bool = False  # whether the number of workers is to become what the GPUs hold
+    train_function: TrainFunction | None = None  # what trains in place of effsearch's own loop
 
     def __post_init__(self) -> None:
         if self.num_workers < 1:
             raise UsageError(f"--workers must be at least 1, got {self.num_workers}")
         if self.address and self.engine != "ray":
             raise UsageError("--address names a Ray cluster: give it with --engine ray")
+        if self.engine == "inline" and self.train_function is None:
+            raise UsageError("--engine inline is for a training loop of your own: give it with --train-fn")
+        if self.engine == "inline" and self.num_workers != 1:
+            raise UsageError(f"--engine inline trains one at a time, got --workers {self.num_workers}")
         if self.trial_minutes is not None and not 0 < self.trial_minutes < MOST_MINUTES:
             raise UsageError(f"--trial-timeout must be above 0, got {self.trial_minutes:g}")
 
@@ -90,6 +96,7 @@ def make_placement(
     gpu_share: float | None = None,
     cpus_per_trial: float | None = None,
     run: Path | None = None,
+    train_function: TrainFunction | None = None,
 ) -> Placement:
     """Settle what a user has said of it; None leaves it to effsearch.
 
@@ -103,11 +110,13 @@ def make_placement(
         gpu_share: Of a GPU that a worker takes.
         cpus_per_trial: Cores that a cluster counts for a worker.
         run: That may be there already.
+        train_function: What trains, None for effsearch's own loop. A run keeps its function's name and hash alone.
 
     Raises:
         UsageError: It contradicts itself, or asks for what is not installed or not there.
         RunError: There is no cluster at the address.
     """
+    _require_train_function(train_function, run)
     if engine == "ray" and importlib.util.find_spec("ray") is None:
         raise UsageError("--engine ray needs Ray: pip install 'effsearch[ray]'")
     if cpus_per_trial is not None and engine != "ray":
@@ -130,7 +139,8 @@ def make_placement(
             gpus_per_task=0.0 if kind == "cpu" else 1.0 if gpu_share is None else gpu_share,
         )
     if num_workers is None:
-        num_workers = usable_cores() if kind == "cpu" or engine == "ray" else 1
+        is_wide = (kind == "cpu" or engine == "ray") and engine != "inline"
+        num_workers = usable_cores() if is_wide else 1
     if num_slots is not None and is_open and engine == "local":
         from effsearch.proxy_train.device import num_gpu_workers, visible_gpus
 
@@ -146,7 +156,12 @@ def make_placement(
         precision=_settle_precision(precision, kind, run),
         gpu_share=1.0 if gpu_share is None else gpu_share,
         cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
-        fills_gpus=is_open and kind == "cuda" and engine == "local" and gpu_share is None,
+        fills_gpus=is_open
+        and kind == "cuda"
+        and engine == "local"
+        and gpu_share is None
+        and train_function is None,
+        train_function=train_function,
     )
 
 
@@ -179,6 +194,16 @@ def _settle_precision(precision: PrecisionName, device: DeviceKind, run: Path | 
         return "float32" if precision == "auto" else precision
     stored = read_settings(run).settings.get("training", {}).get("precision", "float32")
     return "bfloat16" if stored == "bfloat16" else "float32"
+
+
+def _require_train_function(given: TrainFunction | None, run: Path | None) -> None:
+    """Ask for the function of a run that goes on: what a run directory names is never imported by itself."""
+    if given is not None or run is None or not is_run(run):
+        return
+    training = read_settings(run).settings.get("training")
+    name = training.get("train_fn") if isinstance(training, dict) else None
+    if name is not None:
+        raise UsageError(f"{run} was trained by {name}: give it again, with --train-fn or train_fn=")
 
 
 def usable_cores() -> int:

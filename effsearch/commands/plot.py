@@ -1,8 +1,9 @@
 """effsearch plot: draw accuracy against cost."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from effsearch.results.certificate import words_of_run
 from effsearch.results.newest import newest_run
@@ -20,12 +21,21 @@ from effsearch.results.plots.surface import draw_surface
 from effsearch.results.run_files import FAMILY_RECORD, LEDGER_FILE, is_run, read_settings
 from effsearch.space.errors import UsageError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure of some runs, and what goes with it."""
+
+    figure: "Figure"
+    path: Path  # where it goes unless the user says otherwise
+    report: dict[str, Any]  # as JSON values
+
 
 def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict[str, Any]:
-    """Draw what some runs hold.
-
-    Of baseline runs, by default the newest, that is the front; of a scale run the surface of its coefficients, of an
-    ablation its arms, and of a family's folder what its networks cost.
+    """Draw what some runs hold, and write it.
 
     Returns:
         JSON values: the file's path, and each run's front with its hypervolume, the area below it (share of
@@ -37,46 +47,44 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
     """
     if out is not None:
         figure_format(out)
+    drawn = draw_runs(runs, runs_root=runs_root)
+    path = out or drawn.path
+    save_figure(drawn.figure, path)
+    return {"out": str(path), **drawn.report}
+
+
+def draw_runs(runs: Sequence[Path], *, runs_root: Path) -> Drawn:
+    """Draw what some runs hold.
+
+    Of baseline runs, by default the newest, that is the front; of a scale run the surface of its coefficients, of an
+    ablation its arms, and of a family's folder what its networks cost.
+
+    Raises:
+        EffsearchError: There is nothing to draw.
+    """
     if len(runs) == 1 and (runs[0] / FAMILY_RECORD).is_file() and not is_run(runs[0]):
-        return _plot_growth(runs[0], out)
+        figure = draw_growth(collect_growth(runs[0]))
+        return Drawn(figure, runs[0] / "growth.png", {"runs": [], "certificates": {}})
     if not runs:
         newest = newest_run("baseline", runs_root, having=LEDGER_FILE)
         if newest is None:
             raise UsageError(f"no baseline run in {runs_root}: run effsearch baseline first, or give a run")
         runs = [newest]
+    names = {"runs": [{"name": runs[0].name}], "certificates": {}}
     if any(read_settings(run).command == "ablate" for run in runs):
-        return _plot_ablation(runs, out)
+        if len(runs) > 1:
+            raise UsageError(
+                "an ablation is drawn by itself: give effsearch plot one run of that kind, or none"
+            )
+        return Drawn(draw_ablation(collect_ablation(runs[0])), runs[0] / "plots" / "ablation.png", names)
     if len(runs) == 1 and read_settings(runs[0]).command == "scale":
-        return _plot_surface(runs[0], out)
+        return Drawn(draw_surface(collect_surface(runs[0])), runs[0] / "plots" / "surface.png", names)
     plot = collect_front(runs)
-    path = out or runs[0] / "plots" / "front.png"
-    save_figure(draw_front(plot), path)
-    return {
-        "out": str(path),
+    report = {
         "runs": [_describe(series) for series in plot.series],
         "certificates": {str(run): words for run in runs if (words := words_of_run(run))},
     }
-
-
-def _plot_growth(folder: Path, out: Path | None) -> dict[str, Any]:
-    path = out or folder / "growth.png"
-    save_figure(draw_growth(collect_growth(folder)), path)
-    return {"out": str(path), "runs": [], "certificates": {}}
-
-
-def _plot_surface(run: Path, out: Path | None) -> dict[str, Any]:
-    path = out or run / "plots" / "surface.png"
-    save_figure(draw_surface(collect_surface(run)), path)
-    return {"out": str(path), "runs": [{"name": run.name}], "certificates": {}}
-
-
-def _plot_ablation(runs: Sequence[Path], out: Path | None) -> dict[str, Any]:
-    if len(runs) > 1:
-        raise UsageError("an ablation is drawn by itself: give effsearch plot one run of that kind, or none")
-    plot = collect_ablation(runs[0])
-    path = out or runs[0] / "plots" / "ablation.png"
-    save_figure(draw_ablation(plot), path)
-    return {"out": str(path), "runs": [{"name": runs[0].name}], "certificates": {}}
+    return Drawn(draw_front(plot), runs[0] / "plots" / "front.png", report)
 
 
 def _describe(series: FrontSeries) -> dict[str, Any]:

@@ -10,13 +10,14 @@ import torch
 
 from effsearch.commands.placement import Placement
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
+from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, WorkAtNode, ship_images
 from effsearch.proxy_train.device import gpu_of_worker, visible_gpus
+from effsearch.proxy_train.own_training import OwnEvaluator
 from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.shared_folder import share_with_workers
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
-from effsearch.search.placement.executor import Evaluator, Executor
+from effsearch.search.placement.executor import Evaluator, Executor, SerialExecutor
 from effsearch.search.placement.local_pool import ProcessPool
 from effsearch.search.placement.pool import Pool, SecondsAllowed, T, V, no_limit
 from effsearch.search.placement.pool_executor import PoolExecutor
@@ -108,6 +109,15 @@ def ship_for(images: ImageData, placement: Placement) -> ImageShipment | None:
     return ship_images(images) if placement.engine == "ray" else None
 
 
+def make_evaluator(images: ImageData, placement: Placement) -> Evaluator:
+    """Give what a worker calls: effsearch's own training, or the user's."""
+    if placement.train_function is not None:
+        return OwnEvaluator(images.handle, placement.train_function)
+    return ProxyEvaluator(
+        handle=images.handle, settings=TrainSettings(), device=placement.device, precision=placement.precision
+    )
+
+
 @contextmanager
 def open_executor(
     images: ImageData,
@@ -129,12 +139,14 @@ def open_executor(
         show_slots: Is told what every worker does, whenever that changes.
     """
     seconds_allowed = placement.seconds_allowed(expected_seconds, fidelity)
-    evaluate: Evaluator = ProxyEvaluator(
-        handle=images.handle, settings=TrainSettings(), device=placement.device, precision=placement.precision
-    )
+    evaluate = make_evaluator(images, placement)
+    if placement.engine == "inline":
+        yield SerialExecutor(evaluate)
+        return
     shipment = ship_for(images, placement)
     if shipment is not None:
-        evaluate = AtNode(evaluate, shipment)
+        at_node = AtNode if placement.train_function is None else WorkAtNode
+        evaluate = at_node(evaluate, shipment)
     start_pool = partial(
         open_pool,
         placement=placement,

@@ -15,6 +15,7 @@ from effsearch.proxy_train.device import compute_on, resolve_device
 from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.proxy_train.estimate import FORWARD_SHARE, estimate_seconds
 from effsearch.proxy_train.train import TrainSettings, with_batch_share
+from effsearch.proxy_train.train_function import TrainFunction
 from effsearch.results.run_files import is_run, read_settings
 from effsearch.search.fidelity import (
     DEFAULT_RUNG,
@@ -154,6 +155,7 @@ def plan_fidelity(
     enough: int = ENOUGH_TRAININGS,
     device: DeviceKind = "cpu",
     precision: Precision = "float32",
+    train_function: TrainFunction | None = None,
 ) -> FidelityChoice:
     """Choose the fidelity of a run: as the user says, else the dearest of which the time buys enough.
 
@@ -168,7 +170,14 @@ def plan_fidelity(
         enough: Trainings wanted.
         device: That the networks are timed on.
         precision: That they are timed in.
+        train_function: Of the user's own: nobody knows how long it takes, so the fidelity is the default but for what
+            the user names.
     """
+    if train_function is not None:
+        fidelity = settled_fidelity(
+            options, images, bases[0], stored=stored, has_fixed_strides=has_fixed_strides
+        )
+        return FidelityChoice(fidelity=fidelity, seconds=0.0, num_trainings=0, num_rungs_down=0)
     per_image: dict[tuple[int, float, int], float] = {}
 
     def seconds_of(fidelity: Fidelity) -> float:
@@ -263,13 +272,21 @@ def describe_fidelity(fidelity: Fidelity) -> str:
 
 
 def train_settings_record(
-    batch_share: float = 1.0, *, device: DeviceKind = "cpu", precision: Precision = "float32"
+    batch_share: float = 1.0,
+    *,
+    device: DeviceKind = "cpu",
+    precision: Precision = "float32",
+    train_function: TrainFunction | None = None,
 ) -> dict[str, Any]:
     """Give the training settings as they are stored with a run, or those of a training with a share of the batch.
 
     A GPU rounds otherwise than a CPU, and bfloat16 otherwise than float32, so they are among them; the CPU and
-    float32 are not named, and runs from before there were others go on.
+    float32 are not named, and runs from before there were others go on. Of a training loop of the user's own, all
+    that is known is its name and its hash.
     """
+    if train_function is not None:
+        own = {"train_fn": train_function.name, "train_fn_sha256": train_function.digest}
+        return own | ({} if device == "cpu" else {"device": device})
     settings = TrainSettings() if batch_share == 1 else with_batch_share(TrainSettings(), batch_share)
     named = {} if device == "cpu" else {"device": device}
     return dataclasses.asdict(settings) | named | ({} if precision == "float32" else {"precision": precision})

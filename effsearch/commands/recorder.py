@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from effsearch.commands.proxy import train_settings_record
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device_names import DeviceKind
+from effsearch.proxy_train.train_function import TrainFunction
 from effsearch.results.evaluations import from_entry, settings_hash, to_entry
 from effsearch.results.ledger import Ledger
 from effsearch.results.ledger_entry import LedgerEntry
@@ -28,13 +29,20 @@ class Recorder:
     """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
 
     def __init__(
-        self, run: RunDir, images: ImageData, *, device: DeviceKind, precision: Precision = "float32"
+        self,
+        run: RunDir,
+        images: ImageData,
+        *,
+        device: DeviceKind,
+        precision: Precision = "float32",
+        train_function: TrainFunction | None = None,
     ) -> None:
         self._run = run
         self._ledger: Ledger = run.open_ledger()
         self._fingerprint = images.fingerprint
         self._device: DeviceKind = device
         self._precision: Precision = precision
+        self._train_function = train_function
         self._screened: list[LedgerEntry] = []  # not yet written
 
     def history(self) -> list[Evaluation]:
@@ -58,7 +66,10 @@ class Recorder:
                 data_fingerprint=self._fingerprint,
                 settings_hash=settings_hash(
                     train_settings_record(
-                        evaluation.job.batch_share, device=self._device, precision=self._precision
+                        evaluation.job.batch_share,
+                        device=self._device,
+                        precision=self._precision,
+                        train_function=self._train_function,
                     )
                 ),
                 now=datetime.now(UTC),

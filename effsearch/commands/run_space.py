@@ -1,14 +1,26 @@
-"""Which space did a run search?"""
+"""Which space did a run search, and how does the run keep it?"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any  # a JSON value
 
-from effsearch.commands.inputs import read_space
+from effsearch.commands.in_hand import SpaceInHand
+from effsearch.commands.inputs import read_space, read_text
+from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import SPACE_FILE
 from effsearch.space.canonical import space_hash
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.search_space import SearchSpace
+from effsearch.space.shipped_spaces import shipped_space_names
+
+
+def write_own_space(run: RunDir, name: str) -> None:
+    """Put the text of a space of the user's own into its run; a space without a text is known by its hash alone."""
+    if isinstance(name, SpaceInHand):
+        if name.text:
+            run.write_space(name.text)
+    elif name not in shipped_space_names():
+        run.write_space(read_text(Path(name), what="space file"))
 
 
 def read_run_space(run: Path, settings: Mapping[str, Any], space_file: str | None = None) -> SearchSpace:

@@ -16,7 +16,6 @@ from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import read_run_space
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.device_names import DeviceKind
 from effsearch.results.certificate import (
     Certificate,
     CertifiedNetwork,
@@ -47,7 +46,7 @@ from effsearch.search.validating.validation import (
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Evaluation, Fidelity, Job, Precision
+from effsearch.space.outcome import Evaluation, Fidelity, Job
 from effsearch.space.search_space import Label
 from effsearch.space.spec import ModelSpec
 
@@ -86,7 +85,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         stop_at=options.stop_at,
         seed=options.seed or 0,
     )
-    stored = _read_baseline(options.run, options.placement.device, options.placement.precision)
+    stored = _read_baseline(options.run, options.placement)
     if options.seed is None:
         settings = dataclasses.replace(settings, seed=stored.settings["seed"])
     rungs = proxy.stored_rungs(stored.settings)
@@ -169,7 +168,7 @@ def make_certificate(
     )
 
 
-def _read_baseline(run: Path, device: DeviceKind, precision: Precision = "float32") -> StoredSettings:
+def _read_baseline(run: Path, placement: Placement) -> StoredSettings:
     """Give the settings of a run whose proxy can be validated.
 
     Raises:
@@ -182,16 +181,19 @@ def _read_baseline(run: Path, device: DeviceKind, precision: Precision = "float3
         )
     if not {"data", "data_fingerprint", "seed", "fidelity", "training"} <= set(stored.settings):
         raise UsageError(f"the settings of {run} do not say how its networks were trained")
+    device, precision = placement.device, placement.precision
     scored_on = stored.settings["training"].get("device", "cpu")
     if scored_on != device:
         raise UsageError(f"{run} was scored on {scored_on}, so nothing new compares with it on {device}")
     scored_in = stored.settings["training"].get("precision", "float32")
     if scored_in != precision:
         raise UsageError(f"{run} was scored in {scored_in}, so nothing new compares with it in {precision}")
-    if stored.settings["training"] != proxy.train_settings_record(device=device, precision=precision):
-        raise UsageError(
-            f"{run} was trained by another version of effsearch, so nothing new compares with it"
-        )
+    own = placement.train_function
+    if stored.settings["training"] != proxy.train_settings_record(
+        device=device, precision=precision, train_function=own
+    ):
+        other = "version of effsearch" if own is None else "training loop"
+        raise UsageError(f"{run} was trained by another {other}, so nothing new compares with it")
     return stored
 
 
@@ -265,7 +267,13 @@ def _validate(
     placement: Placement,
     watcher: Watcher,
 ) -> Validation:
-    recorder = Recorder(run, images, device=placement.device, precision=placement.precision)
+    recorder = Recorder(
+        run,
+        images,
+        device=placement.device,
+        precision=placement.precision,
+        train_function=placement.train_function,
+    )
 
     def record(evaluation: Evaluation) -> None:
         recorder.record(evaluation)

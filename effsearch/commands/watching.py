@@ -21,10 +21,17 @@ PRINT_SECONDS = 5.0  # between lines of progress where stderr is no terminal
 
 
 class Watcher:
-    """A live line on a terminal, plain lines elsewhere."""
+    """A live line on a terminal, plain lines elsewhere.
 
-    def __init__(self) -> None:
-        self.console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    Args:
+        is_quiet: Show nothing; what a run does is written to its directory all the same.
+    """
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        # In a notebook stderr is what it is elsewhere: rich would put its lines among the results.
+        self.console = Console(
+            file=sys.stderr, highlight=False, soft_wrap=True, quiet=is_quiet, force_jupyter=False
+        )
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -35,7 +42,7 @@ class Watcher:
             console=self.console,
             transient=True,
         )
-        self._is_live = self.console.is_terminal
+        self._is_live = self.console.is_terminal and not is_quiet
         self._tasks: dict[str, TaskID] = {}
         self._last_printed = 0.0
         self._status: StatusFile | None = None

@@ -75,7 +75,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
     if entry.val_accuracy is not None:
         result = ProxyResult(
             val_accuracy=entry.val_accuracy,
-            val_loss=entry.val_loss or 0.0,
+            val_loss=entry.val_loss,
             train_seconds=entry.train_seconds,
             num_images_seen=sum(stage.num_images * stage.num_epochs for stage in stages),
             used_kernels=entry.used_kernels,

@@ -86,7 +86,7 @@ class ProxyResult:
     """What one short training gave."""
 
     val_accuracy: float  # top-1, in [0, 1]
-    val_loss: float  # cross-entropy, nats, without label smoothing
+    val_loss: float | None  # cross-entropy, nats, without label smoothing; None where nobody measured it
     train_seconds: float
     num_images_seen: int
     used_kernels: bool | None = None  # of effsearch's own, as far as they go; None where nobody says so

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from effsearch.commands import pools
@@ -20,9 +19,9 @@ from effsearch.commands.baseline.screening import run_screen
 from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
 from effsearch.commands.explaining.explain import explain_run
-from effsearch.commands.inputs import read_text
 from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.run_space import write_own_space
 from effsearch.commands.run_studies import reach_storage, storage_setting
 from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
@@ -44,7 +43,6 @@ from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point
-from effsearch.space.shipped_spaces import shipped_space_names
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "storage"}) | PLACEMENT_SETTINGS
 
@@ -67,8 +65,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
         watcher.follow(run.path)
-        if options.space not in shipped_space_names():
-            run.write_space(read_text(Path(options.space), what="space file"))
+        write_own_space(run, options.space)
         result, warnings = _search(run, plan, storage, watcher)
         report = make_report(run, plan.problem, plan.search, result)
         report["warnings"] = chance_warnings(report, plan.images) + warnings
@@ -100,7 +97,13 @@ def _search(
     started = time.monotonic()
     with (
         contextlib.closing(
-            Recorder(run, plan.images, device=plan.placement.device, precision=plan.placement.precision)
+            Recorder(
+                run,
+                plan.images,
+                device=plan.placement.device,
+                precision=plan.placement.precision,
+                train_function=plan.placement.train_function,
+            )
         ) as recorder,
         Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
     ):

@@ -43,6 +43,7 @@ from effsearch.search.ranking import reward
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets
 from effsearch.space.canonical import space_hash
+from effsearch.space.errors import UsageError
 from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace
@@ -135,7 +136,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         watcher=watcher,
     )
     screen = plan_screen(
-        options.screen,
+        _screen_mode(options),
         images,
         timed,
         has_fixed_strides=space.has_fixed_strides,
@@ -158,6 +159,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         num_workers=placement.num_workers,
         device=placement.device,
         precision=placement.precision,
+        train_function=placement.train_function,
         enough=ENOUGH_TRAININGS if screen is None or not screen.has_supernet else ENOUGH_AFTER_SCREENING,
     )
     num_rungs = (
@@ -228,19 +230,30 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "screen": None if plan.screen is None else stored_form(plan.screen),
         "warm_start": None if options.warm_start is None else str(options.warm_start),
         "training": proxy.train_settings_record(
-            device=plan.placement.device, precision=plan.placement.precision
+            device=plan.placement.device,
+            precision=plan.placement.precision,
+            train_function=plan.placement.train_function,
         ),
         **plan.placement.to_settings(),
     }
 
 
+def _screen_mode(options: BaselineOptions) -> ScreenMode:
+    """Give what is found out before any training; of its own accord nothing before a training loop of the user's."""
+    if options.placement.train_function is None:
+        return options.screen
+    if options.placement.engine == "inline" and options.screen not in ("auto", "off"):
+        raise UsageError(f"--screen {options.screen} needs workers: leave out --engine inline")
+    return "off" if options.screen == "auto" else options.screen
+
+
 def _continues_rungs(options: BaselineOptions) -> bool:
     """Tell whether promoted networks go on from the weights of the rung below.
 
-    All do but those of runs from before that was so, and those whose training times are weighed: these compare only
-    where all trainings of a rung take the same steps.
+    All do but those of runs from before that was so, those whose training times are weighed, which compare only where
+    all trainings of a rung take the same steps, and those of a training loop that effsearch does not know.
     """
-    if options.search.step_time_exponent:
+    if options.search.step_time_exponent or options.placement.train_function is not None:
         return False
     is_new = options.run is None or not is_run(options.run)
     return is_new or proxy.stored_setting(options.run, proxy.CONTINUES_RUNGS) is True

@@ -46,14 +46,16 @@ def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_cla
 def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
     """Say what one training is, what the time buys of it, and when that is too little."""
     choice, settings, rungs = plan.choice, plan.search, plan.problem.rungs
-    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; about {choice.seconds:.0f} s each"
+    own = plan.placement.train_function
+    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; "
+    text += f"about {choice.seconds:.0f} s each" if own is None else f"trained by {own.name}"
     if len(rungs) > 1:
         cheapest = proxy.describe_fidelity(rungs[0])
         onward = " and goes on from its weights" if isinstance(rungs[-1], ContinuedFidelity) else ""
         watcher.say(
             f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted{onward}"
         )
-    if settings.minutes is not None:
+    if settings.minutes is not None and own is None:
         text += (
             f", and the time left for them on {plan.placement.num_workers} worker(s) buys about "
             f"{choice.num_trainings} trainings"
@@ -68,7 +70,7 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
             "a dearer proxy would have bought too few trainings, so a cheaper one is used; more --minutes buy a "
             "better one"
         )
-    if settings.minutes is not None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
+    if settings.minutes is not None and own is None and choice.num_trainings < ENOUGH_AFTER_SCREENING:
         watcher.say(
             f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
         )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import Base, read_base, read_text
 from effsearch.results.run_files import SPECS_FOLDER, is_run, read_report, read_settings
 from effsearch.space.errors import UsageError
@@ -15,7 +16,7 @@ def read_trained(network: str, *, runs_root: Path) -> Base:
         UsageError: There is none, or the training has not ended.
     """
     run = Path(network)
-    if not is_training(run):
+    if isinstance(network, SpecInHand) or not is_training(run):
         return read_base(network, runs_root=runs_root)
     if read_report(run) is None:
         raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch train --run")

@@ -76,13 +76,15 @@ def search_for_base(
         num_workers=placement.num_workers,
         device=placement.device,
         precision=placement.precision,
+        train_function=placement.train_function,
     )
     watcher.say(f"proxy: {proxy.describe_fidelity(choice.fidelity)} for the base; gamma scales its pixels")
     spec, fidelity = narrow_base(base.spec, choice.fidelity)
     rules = search_rules(options.build, choose_divisor(spec))
     listed = list_candidates(spec, settings, fidelity=fidelity, num_classes=images.num_classes, rules=rules)
     _say_listed(listed, fidelity, rules, watcher)
-    if settings.minutes is not None and choice.num_trainings < len(listed.candidates):
+    is_timed = settings.minutes is not None and placement.train_function is None
+    if is_timed and choice.num_trainings < len(listed.candidates):
         watcher.say(f"the time buys about {choice.num_trainings} trainings, so not every network is tried")
     largest = max(candidate.fidelity.resolution for candidate in listed.candidates)
     images = proxy.load_large_enough(proxy_options, images, largest, watcher)
@@ -101,7 +103,9 @@ def search_for_base(
         **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(device=placement.device, precision=placement.precision),
+        "training": proxy.train_settings_record(
+            device=placement.device, precision=placement.precision, train_function=placement.train_function
+        ),
         **placement.to_settings(),
         **storage_setting(storage),
     }
@@ -170,7 +174,13 @@ def _search(
         watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
 
     with contextlib.closing(
-        Recorder(run, images, device=placement.device, precision=placement.precision)
+        Recorder(
+            run,
+            images,
+            device=placement.device,
+            precision=placement.precision,
+            train_function=placement.train_function,
+        )
     ) as recorder:
 
         def record(evaluation: Evaluation) -> None:

@@ -38,7 +38,7 @@ def run_train_family(options: TrainOptions, watcher: Watcher) -> dict[str, Any] 
     root = options.run or base.run / TRAININGS_FOLDER
     reports: list[dict[str, Any]] = []
     with training_process(options) as (compute, group):
-        watcher.console.quiet = not group.is_first
+        watcher.console.quiet |= not group.is_first
         if not group.is_first:
             group.wait()
         largest = max(spec.resolution for _, spec in networks)

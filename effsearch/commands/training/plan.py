@@ -212,7 +212,9 @@ def _settle_recipe(options: TrainOptions, spec: ModelSpec, *, num_images: int) -
 def _data_and_seed(options: TrainOptions, base: Base) -> tuple[str, int]:
     """Give the data and the seed of their splits: a run's own, so that its test images are unseen here too."""
     own = data_of_base(base)
-    data = own if options.data is None or _is_same(options.data, own) else options.data
+    data = options.data or own
+    if data != own and _is_same(data, own):  # what is equal stays as it came: it may bring its images along
+        data = own
     stored = stored_setting(base.run, "seed") if data == own else None
     return data, options.seed if stored is None else int(stored)
 

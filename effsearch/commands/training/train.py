@@ -49,7 +49,7 @@ def run_train(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | None:
         EffsearchError: Something the user gave does not hold, or the training failed.
     """
     with training_process(options) as (compute, group):
-        watcher.console.quiet = not group.is_first
+        watcher.console.quiet |= not group.is_first
         if not group.is_first:
             group.wait()  # until the first has decoded the images
         plan = plan_training(options, watcher)

@@ -76,14 +76,15 @@ def decode_image(payload: Payload, resolution: int) -> NDArray[np.uint8]:
             # JPEG can be decoded at a half, a quarter or an eighth; twice the goal leaves room to antialias.
             image.draft(None, (2 * resolution * width // short_side, 2 * resolution * height // short_side))
         upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
-        return _fit(_to_rgb(upright), resolution)
+        return _fit(to_rgb(upright), resolution)
 
 
 def _as_file(file: bytes | Path) -> io.BytesIO | Path:
     return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB: transparent pixels show white, 16-bit grey keeps its upper byte."""
     if image.mode == "RGB" and "transparency" not in image.info:
         image.load()
         return image

@@ -88,10 +88,10 @@ def ship_images(images: ImageData) -> ImageShipment:
 
 
 @dataclass(frozen=True, slots=True)
-class AtNode:
+class WorkAtNode:
     """The same work, with the images read where this machine has them.
 
-    `work` is a dataclass that is called on a worker and opens the images at its `handle`, as `ProxyEvaluator` and
+    `work` is a dataclass that is called on a worker and opens the images at its `handle`, as all evaluators and
     `SupernetWorker` are.
     """
 
@@ -101,6 +101,11 @@ class AtNode:
     def __call__(self, *arguments: Any) -> Any:  # as the work's
         """Do the work."""
         return dataclasses.replace(self.work, handle=_local_handle(self.shipment))(*arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class AtNode(WorkAtNode):
+    """The same of a training that knows its batch and its weights."""
 
     def with_batch_share(self, share: float) -> Self:
         """Give one that trains with a share of the batch."""

@@ -10,6 +10,7 @@ from effsearch.proxy_train.data.archive import open_archive
 from effsearch.proxy_train.data.cifar import cifar_source, is_cifar, open_cifar
 from effsearch.proxy_train.data.download import download_file
 from effsearch.proxy_train.data.folder import open_folder
+from effsearch.proxy_train.data.in_hand import source_by_name
 from effsearch.proxy_train.data.listing import (
     ImageListing,
     ListedImage,
@@ -45,7 +46,8 @@ def open_source(
     """The source that a name or a path stands for; nothing is downloaded, rendered or decoded yet.
 
     Args:
-        data: "synthetic", "cifar10", or the path of an image folder, of an archive of one, or of CIFAR-10.
+        data: "synthetic", "cifar10", the path of an image folder, of an archive of one, or of CIFAR-10, or what
+            `take_images` gave.
         cache_dir: Downloads go to `downloads` inside it.
         cifar10_url: Where "cifar10" comes from.
         cifar10_md5: Its MD5.
@@ -65,6 +67,8 @@ def open_source(
             identity_of("cifar10", cifar10_md5),
             lambda: download_file(cifar10_url, archive, md5=cifar10_md5, progress=progress),
         )
+    if (own := source_by_name(data)) is not None:
+        return own
     try:
         return _open_path(data)
     except OSError as error:  # a folder above that may not be entered, a name too long

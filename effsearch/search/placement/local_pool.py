@@ -11,9 +11,11 @@ import multiprocessing.resource_tracker
 import os
 import queue
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -24,6 +26,7 @@ from effsearch.search.placement.attempt import Reply, attempt, ended_by, hung_wo
 from effsearch.search.placement.pool import Ended, SecondsAllowed, T, V, no_limit
 from effsearch.search.placement.with_driver import end_with_driver
 
+_MAIN_LOCK = threading.Lock()
 STOP_SECONDS = 3.0  # what a worker gets to end by itself
 
 
@@ -159,11 +162,29 @@ class ProcessPool(Generic[T, V]):
         multiprocessing.resource_tracker.ensure_running()  # else it starts below, and unblocks Ctrl-C
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            with _without_main():
+                process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Have a process that is spawned meanwhile not run this one's main module first.
+
+    It needs nothing of it: what it works with is effsearch's, or was pickled by value. And it could not always: a
+    program that came from stdin has no file, a notebook no module, and a script without `if __name__ == "__main__"`
+    would start the whole search again.
+    """
+    with _MAIN_LOCK:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _death_words(exit_code: int | None) -> str:

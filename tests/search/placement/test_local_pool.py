@@ -269,3 +269,16 @@ def test_a_worker_keeps_nothing_of_the_tasks_it_has_done(start: MakePool, functi
         pool.submit(functions.CountTask())
         counts.append(pool.wait().value)
     assert counts == [1, 1, 1]  # the one that asks
+
+
+def test_workers_do_not_run_the_main_program() -> None:
+    """A program from stdin could not be run again, and a script without a guard would start over."""
+    program = (
+        "from effsearch.search.placement.local_pool import ProcessPool\n"
+        "pool = ProcessPool(len, num_workers=2, prepare=float)\n"
+        "pool.submit('abc')\n"
+        "print(pool.wait().value, __name__)\n"
+        "pool.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("3 __main__\n", "")
