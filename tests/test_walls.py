@@ -153,16 +153,38 @@ def test_nothing_imports_the_command_line() -> None:
         ("effsearch.command_line", "effsearch.cli"),
     ):
         found = [one for one in IMPORTS if is_of(one.imported, inner) and not is_of(one.importer, inner)]
-        assert show([one for one in found if one.importer != allowed]) == []
+        refused = [
+            one for one in found if one.importer != allowed and not is_of(one.importer, "effsearch.api")
+        ]
+        assert show(refused) == []
 
 
-def test_only_the_command_line_imports_commands() -> None:
+def test_only_the_two_front_doors_import_commands() -> None:
     found = [
         one
         for one in imports_of("effsearch", "effsearch.commands")
-        if not is_of(one.importer, "effsearch.command_line") and not is_of(one.importer, "effsearch.commands")
+        if not any(is_of(one.importer, f"effsearch.{room}") for room in ("command_line", "api", "commands"))
     ]
     assert show(found) == []
+
+
+def test_the_api_loads_only_space_by_itself_and_commands_inside_functions() -> None:
+    """`effsearch.baseline` is to be there at once; what it needs loads when it is called."""
+    outside = [
+        one
+        for one in rooms_imported_by("api")
+        if not one.is_inside_function and not is_of(one.imported, "effsearch.space")
+    ]
+    assert show(outside) == []
+    assert any(is_of(one.imported, "effsearch.command_line") for one in rooms_imported_by("api"))
+
+
+def test_nothing_imports_the_api_but_the_package_itself() -> None:
+    found = [one for one in IMPORTS if is_of(one.imported, "effsearch.api")]
+    refused = [
+        one for one in found if one.importer != "effsearch" and not is_of(one.importer, "effsearch.api")
+    ]
+    assert show(refused) == []
 
 
 @pytest.mark.parametrize("module", ["effsearch", "effsearch.cli"])
