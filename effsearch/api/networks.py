@@ -1,5 +1,6 @@
 """Networks, spaces and images from Python: count, build, train and export them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack  # Any: images of any library
@@ -41,6 +42,7 @@ def train(network: Network, *, progress: bool = True, **options: Unpack[TrainOpt
     Raises:
         EffsearchError: An option does not hold, or the training failed.
     """
+    _require_one_process()
     return make_training(ask("train", progress=progress, network=as_network(network), **options))
 
 
@@ -58,6 +60,7 @@ def train_family(
     Raises:
         EffsearchError: There is no such run or family, or a training failed.
     """
+    _require_one_process()
     report = ask("train", progress=progress, network=as_network(run), family=True, **options)
     return tuple(make_training(one) for one in report["trained"])
 
@@ -191,6 +194,18 @@ def own_images(data: Any, *, class_names: Sequence[str] | None = None, name: str
     from effsearch.proxy_train.data.in_hand import take_images
 
     return take_images(data, class_names=class_names, name=name)
+
+
+def _require_one_process() -> None:
+    """Leave torchrun to the command line: of several processes only the first would have a result to give.
+
+    Raises:
+        UsageError: torchrun has started this program several times.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError(
+            "several processes train from the command line: torchrun ... -m -- effsearch.cli train"
+        )
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

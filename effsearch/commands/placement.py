@@ -49,7 +49,10 @@ class Placement:
         if self.address and self.engine != "ray":
             raise UsageError("--address names a Ray cluster: give it with --engine ray")
         if self.engine == "inline" and self.train_function is None:
-            raise UsageError("--engine inline is for a training loop of your own: give it with --train-fn")
+            raise UsageError(
+                "--engine inline is for a training loop of your own: give baseline, scale or validate one by "
+                "--train-fn"
+            )
         if self.engine == "inline" and self.num_workers != 1:
             raise UsageError(f"--engine inline trains one at a time, got --workers {self.num_workers}")
         if self.trial_minutes is not None and not 0 < self.trial_minutes < MOST_MINUTES:

@@ -302,6 +302,15 @@ def test_a_built_network_gives_scores() -> None:
     assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
 
 
+def test_several_processes_are_left_to_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for train in (effsearch.train, effsearch.train_family):
+        with pytest.raises(
+            effsearch.UsageError, match="several processes train from the command line: torchrun"
+        ):
+            train("mobilenet-v2")
+
+
 def test_export_asks_for_its_target(here: Path) -> None:
     with pytest.raises(effsearch.UsageError, match="export needs a target"):
         effsearch.export("mobilenet-v2")

@@ -10,7 +10,7 @@ import pytest
 
 from effsearch.proxy_train.data import shipping
 from effsearch.proxy_train.data.datasets import ImageData, load_images, open_images
-from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
+from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, WorkAtNode, ship_images
 from effsearch.space.errors import RunError
 
 
@@ -112,3 +112,10 @@ def test_work_reads_the_images_where_the_machine_has_them(
     elsewhere.unpack(ship_images(images).pack())
     assert work(2) == 2 * len(images.train)
     assert work.with_batch_share(0.5)(2) == len(images.train)
+
+
+def test_work_that_knows_no_batch_is_not_taken_for_a_training_that_does() -> None:
+    """A pool halves the batch of what can do with half: a training loop of the user's own cannot."""
+    assert hasattr(AtNode, "with_batch_share")
+    assert not hasattr(WorkAtNode, "with_batch_share")
+    assert not hasattr(WorkAtNode, "with_weights")
