@@ -27,6 +27,7 @@ from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model, with_batch_share
 from effsearch.proxy_train.weights import take_weights, to_bytes
 from effsearch.space.outcome import Fidelity, Precision, ProxyResult, TrainingFailed, derive_seed
+from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.proxy import proxy_spec
 from effsearch.space.spec import ModelSpec
 
@@ -265,6 +266,19 @@ def score_on_split(
 def normalisation_of(images: ImageData) -> Normalisation:
     """Give what a data set's images are normalised by."""
     return Normalisation(mean=images.channel_mean, std=images.channel_std)
+
+
+def preprocessing_of(images: ImageData, *, resolution: int) -> Preprocessing:
+    """Give how validation images become inputs of a network, for whoever uses it elsewhere."""
+    return Preprocessing(
+        class_names=images.class_names,
+        mean=images.channel_mean,
+        std=images.channel_std,
+        stored_resolution=images.resolution,
+        resolution=resolution,
+        data=images.name,
+        data_fingerprint=images.fingerprint,
+    )
 
 
 @lru_cache(maxsize=2)

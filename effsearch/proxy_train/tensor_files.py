@@ -19,17 +19,18 @@ from effsearch.space.errors import RunError
 HASH_KEY = "sha256"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> None:
-    """Write tensors and some words about them, whole or not at all.
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
+    """Write tensors and some words about them, whole or not at all; give the SHA-256 of both.
 
     Raises:
         RunError: The file cannot be written; what was there before is untouched.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    digest = hash_tensors(plain, words)
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(plain, part, metadata={**words, HASH_KEY: hash_tensors(plain, words)})
+        save_file(plain, part, metadata={**words, HASH_KEY: digest})
         with part.open("rb+") as file:  # on the disk before it takes its name
             os.fsync(file.fileno())
         part.replace(path)
@@ -37,6 +38,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str,
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error}") from error
+    return digest
+
+
+def read_hash(path: Path) -> str | None:
+    """Give the SHA-256 of a file of `write_tensors`; None of one that is not there, or not as it was written."""
+    try:
+        tensors, words, is_intact = read_anybodys(path)
+    except (OSError, SafetensorError):
+        return None
+    return hash_tensors(tensors, words) if is_intact else None
 
 
 def read_tensors(path: Path, *, what: str, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:

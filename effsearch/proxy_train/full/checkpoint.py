@@ -2,11 +2,16 @@
 
 `last.safetensors` holds weights, their average, the optimizer's state and the epochs so far, in one file, so that no
 two of them can be of different epochs. What chance decides in an epoch follows from the seed and the epoch, so no
-generator's state need be kept. `best.safetensors` holds the best weights alone, under the network's own names.
+generator's state need be kept. `best.safetensors` holds the best weights alone, under the network's own names, and
+`last` names their SHA-256. Better weights wait under another name until `last` knows of them, so that wherever a
+training is killed the two are of one training (`settle_best`), even where an epoch that is trained again comes out
+differently.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,12 +21,13 @@ from torch import Tensor, nn
 
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.full.average import WeightAverage
-from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
+from effsearch.proxy_train.tensor_files import read_hash, read_tensors, write_tensors
 from effsearch.space.errors import RunError
 from effsearch.space.text import to_json
 
 LAST_FILE = "last.safetensors"
 BEST_FILE = "best.safetensors"
+NEXT_FILE = "best.next.safetensors"  # better weights that `last` may not know of yet
 WEIGHTS, AVERAGE, OPTIMIZER = "weights/", "average/", "optimizer/"
 ADVICE = "delete that folder to train anew, or give another --run"
 
@@ -66,6 +72,9 @@ class TrainState:
     average: WeightAverage | None
     num_steps: int = 0  # taken so far
     rows: list[EpochRow] = field(default_factory=list)  # of the epochs so far
+    best_hash: str = (
+        ""  # SHA-256 of the best weights; "" before there are any, and in runs from before it was kept
+    )
 
     @property
     def best(self) -> EpochRow | None:
@@ -73,12 +82,50 @@ class TrainState:
         return max(self.rows, key=lambda row: row.best[:2], default=None)
 
 
-def save_last(state: TrainState, folder: Path) -> None:
-    """Write where a training is.
+def save_epoch(state: TrainState, folder: Path, about: Mapping[str, str] | None = None) -> None:
+    """Write where a training is and, if the last epoch is the best, its better weights.
+
+    Args:
+        state: After an epoch.
+        folder: Of the checkpoints.
+        about: What else is said beside the best weights, by name.
 
     Raises:
         RunError: It cannot be written.
     """
+    is_better = state.best is state.rows[-1]
+    if is_better:
+        state.best_hash = _write_best(state, folder / NEXT_FILE, about or {})
+    _write_last(state, folder)
+    if is_better:
+        _promote(folder)
+
+
+def settle_best(state: TrainState, folder: Path) -> None:
+    """Bring the best weights to what the state that was loaded knows of, wherever the training was killed.
+
+    Raises:
+        RunError: The best weights are missing or damaged.
+    """
+    if not state.best_hash:
+        return
+    if read_hash(folder / NEXT_FILE) == state.best_hash:
+        _promote(folder)
+    else:  # of an epoch that is trained again
+        with contextlib.suppress(OSError):
+            (folder / NEXT_FILE).unlink(missing_ok=True)
+    if read_hash(folder / BEST_FILE) != state.best_hash:
+        raise RunError(f"{folder / BEST_FILE} is missing, or not as the training left it; {ADVICE}")
+
+
+def _promote(folder: Path) -> None:
+    try:
+        (folder / NEXT_FILE).replace(folder / BEST_FILE)
+    except OSError as error:
+        raise RunError(f"cannot write {folder / BEST_FILE}: {error.strerror or error}") from error
+
+
+def _write_last(state: TrainState, folder: Path) -> None:
     tensors = {WEIGHTS + name: tensor for name, tensor in state.model.state_dict().items()}
     if state.average is not None:
         tensors |= {AVERAGE + name: tensor for name, tensor in state.average.model.state_dict().items()}
@@ -87,7 +134,8 @@ def save_last(state: TrainState, folder: Path) -> None:
             if isinstance(tensor, Tensor):
                 tensors[f"{OPTIMIZER}{key}/{name}"] = tensor
     rows = json.dumps([dataclasses.asdict(row) for row in state.rows])
-    write_tensors(folder / LAST_FILE, tensors, {"num_steps": str(state.num_steps), "epochs": rows})
+    words = {"num_steps": str(state.num_steps), "epochs": rows, "best_sha256": state.best_hash}
+    write_tensors(folder / LAST_FILE, tensors, words)
 
 
 def load_last(state: TrainState, folder: Path) -> bool:
@@ -115,24 +163,19 @@ def load_last(state: TrainState, folder: Path) -> bool:
                 kept[full_name.split("/", 2)[1]] = torch.zeros_like(weight).copy_(tensor)
         state.optimizer.state[weight].update(kept)
     state.rows, state.num_steps = rows, num_steps
+    state.best_hash = words.get("best_sha256", "")
     return True
 
 
-def save_best(state: TrainState, folder: Path) -> None:
-    """Write the better weights of the last epoch, if no epoch before has better ones.
-
-    Raises:
-        RunError: They cannot be written.
-    """
+def _write_best(state: TrainState, path: Path, about: Mapping[str, str]) -> str:
+    """Write the better weights of the last epoch; give their SHA-256."""
     row = state.rows[-1]
-    if state.best is not row:
-        return
     accuracy, _, source = row.best
     model = state.average.model if source == "average" and state.average is not None else state.model
-    words = {"epoch": str(row.epoch), "weights": source, "val_accuracy": f"{accuracy:.6f}"}
+    words = {**about, "epoch": str(row.epoch), "weights": source, "val_accuracy": f"{accuracy:.6f}"}
     if isinstance(state.model, Network):  # its strides and activations show in no tensor
         words["spec"] = to_json(state.model.spec)
-    write_tensors(folder / BEST_FILE, model.state_dict(), words)
+    return write_tensors(path, model.state_dict(), words)
 
 
 def load_best(model: nn.Module, folder: Path) -> None:

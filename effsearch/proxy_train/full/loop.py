@@ -14,7 +14,7 @@ from torch import nn
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.full.average import WeightAverage
-from effsearch.proxy_train.full.checkpoint import EpochRow, TrainState, load_last, save_best, save_last
+from effsearch.proxy_train.full.checkpoint import EpochRow, TrainState, load_last, save_epoch, settle_best
 from effsearch.proxy_train.full.epoch import StepLog, set_dropout, train_epoch
 from effsearch.proxy_train.full.group import ALONE, Group
 from effsearch.proxy_train.full.recipe import Recipe
@@ -22,7 +22,7 @@ from effsearch.proxy_train.full.rmsprop import RMSProp
 from effsearch.proxy_train.full.schedule import Stage, stage_of
 from effsearch.proxy_train.full.score import FullScore, score_fully
 from effsearch.proxy_train.full.training import FullTraining, check_batch
-from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.score import normalisation_of, preprocessing_of
 
 
 def no_rows(rows: Sequence[EpochRow]) -> None:
@@ -68,6 +68,9 @@ def train_fully(
     average = WeightAverage(model, decay=recipe.average_decay) if recipe.average_decay else None
     state = TrainState(model, make_optimizer(model, recipe), average)
     load_last(state, folder)
+    if group.is_first:
+        settle_best(state, folder)
+    about = {"preprocessing": preprocessing_of(images, resolution=training.resolution).to_json()}
     wrapped = group.wrap(model)
     normalisation = normalisation_of(images)
     for epoch in range(len(state.rows), recipe.num_epochs):
@@ -96,8 +99,7 @@ def train_fully(
                     epoch, train_loss, scores, rate=rate, stage=stage, seconds=seconds, num_images=num_images
                 )
             )
-            save_best(state, folder)
-            save_last(state, folder)
+            save_epoch(state, folder, about)
             on_epoch(state.rows)
         group.wait()
     return state.rows
