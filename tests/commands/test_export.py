@@ -23,7 +23,7 @@ SMALL = ModelSpec(
 )
 FILES = {
     "torch": ["small_net.py"],
-    "safetensors": ["small-net.safetensors"],
+    "safetensors": ["small-net_effsearch.safetensors"],
     "onnx": ["small-net.onnx"],
     "timm": ["small_net_timm.py", "small_net_timm.names.json"],
     "torchvision": ["small_net_torchvision.py", "small_net_torchvision.names.json"],
@@ -46,7 +46,8 @@ def run_file(path: str) -> ModuleType:
 @pytest.mark.parametrize("target", FILES)
 def test_every_target_writes_its_files_and_says_their_sums(effsearch: Effsearch, target: str) -> None:
     report = effsearch("export", "small-net.json", "--to", target, "--json").json
-    assert [row["path"] for row in report["files"]] == FILES[target]
+    card = f"{FILES[target][0]}.json"
+    assert [row["path"] for row in report["files"]] == [*FILES[target], card]
     for row in report["files"]:
         content = Path(row["path"]).read_bytes()
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
@@ -180,9 +181,9 @@ def test_bad_input_gets_one_line(effsearch: Effsearch, line: str, code: int, wor
 
 def test_weights_are_not_overwritten_by_their_own_export(effsearch: Effsearch) -> None:
     effsearch("export", "small-net.json", "--to", "safetensors")
-    ended = effsearch("export", "small-net.json", "--to", "safetensors", "--weights", "small-net.safetensors")
+    ended = effsearch("export", "small-net.json", "--to", "safetensors", "--weights", FILES["safetensors"][0])
     refuses(ended, 2, "would take the place of the weights")
-    beside = effsearch("export", "small-net.json", "--to", "onnx", "--weights", "small-net.safetensors")
+    beside = effsearch("export", "small-net.json", "--to", "onnx", "--weights", FILES["safetensors"][0])
     assert beside.code == 0, beside.err
 
 
@@ -199,7 +200,7 @@ def test_other_outputs_are_a_failure_at_run_time(
     def wrong(*args: Any, **kwargs: Any) -> str:
         return torch_source.torch_source(*args, **kwargs).replace("nn.Sigmoid", "nn.Tanh")
 
-    monkeypatch.setattr("effsearch.commands.exporting.export.torch_source", wrong)
+    monkeypatch.setattr("effsearch.commands.exporting.writers.torch_source", wrong)
     refuses(effsearch("export", "small-net.json", "--to", "torch"), 1, "the torch file gives other outputs")
     assert not Path("small_net.py").exists()
 

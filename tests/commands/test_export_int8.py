@@ -74,7 +74,8 @@ def test_a_train_run_goes_out_with_the_accuracy_that_a_plain_loop_gives(
     report = effsearch("export", str(trained / "run"), "--to", "onnx-int8", "--json").json
     weights = trained / "run" / "checkpoints" / "best.safetensors"
     assert (report["target"], report["weights"]) == ("onnx-int8", str(weights))
-    assert [row["path"] for row in report["files"]] == ["run_int8.onnx"]
+    assert [row["path"] for row in report["files"]] == ["run_int8.onnx", "run_int8.onnx.json"]
+    assert report["preprocessing"]["class_names"] == list(images.class_names)
     found = report["quantised"]
     assert (found["val_images"], found["calibration_images"]) == (NUM_VAL, NUM_TRAIN)
     spec = trained / "run" / "specs" / "trained.json"

@@ -23,7 +23,8 @@ PREPROCESSING = Preprocessing(
 
 def test_it_comes_back_from_its_text_exactly_whatever_the_names() -> None:
     text = PREPROCESSING.to_json()
-    assert text.isascii() and "\n" not in text
+    assert text.isascii()
+    assert "\n" not in text
     assert preprocessing_from(json.loads(text)) == PREPROCESSING
 
 

@@ -17,12 +17,13 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input
 from effsearch.proxy_train.batches import choose_rows, load_batch
 from effsearch.proxy_train.data.datasets import ImageData, Split
-from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.score import normalisation_of, preprocessing_of
 from effsearch.results.export.onnx_int8 import quantise
-from effsearch.results.export.onnx_model import export_onnx
+from effsearch.results.export.onnx_model import export_onnx, model_words, with_words
 from effsearch.results.export.onnx_run import count_right, measure_sessions, open_session
 from effsearch.results.export.weights import read_network
 from effsearch.space.errors import RunError, UsageError
+from effsearch.space.preprocessing import Preprocessing
 
 CALIBRATION_IMAGES = 512
 BATCH = 32  # images at a time: maps of a large network at 224 pixels fit into a laptop
@@ -33,6 +34,7 @@ class Int8Export:
     """A quantised model, and what it is beside the one in float32."""
 
     content: bytes
+    preprocessing: Preprocessing  # that was measured with: known, whatever the weights say of themselves
     report: dict[str, Any]  # JSON values
 
 
@@ -118,7 +120,9 @@ def quantise_network(
             f"got {num_images:,}"
         )
     resolution = base.spec.resolution
-    plain = export_onnx(read_network(base.spec, weights), (), size=resolution).content
+    preprocessing = preprocessing_of(images, resolution=resolution)
+    words = model_words(base.spec, preprocessing)
+    plain = with_words(export_onnx(read_network(base.spec, weights), (), size=resolution).content, words)
     session = open_session(plain)
     num_val = len(images.val)
     plain_right = count_right(session, _batches(images, images.val, np.arange(num_val), resolution))
@@ -130,12 +134,14 @@ def quantise_network(
     watcher.say(f"int8: {num_images:,} training images calibrate, {num_val:,} validation images compare")
     rows = choose_rows(images.train.labels, num_images, seed=seed)
     made = quantise(plain, [batch for batch, _ in _batches(images, images.train, rows, resolution)])
-    quantised = open_session(made.content)
+    content = with_words(made.content, words)
+    quantised = open_session(content)
     int8_right = count_right(quantised, _batches(images, images.val, np.arange(num_val), resolution))
     image, _ = next(_batches(images, images.val, np.arange(1), resolution))
     plain_seconds, int8_seconds = measure_sessions([session, quantised], image)
     return Int8Export(
-        content=made.content,
+        content=content,
+        preprocessing=preprocessing,
         report={
             "data": images.name,
             "data_fingerprint": images.fingerprint,
@@ -152,7 +158,7 @@ def quantise_network(
             },
             "int8": {
                 "accuracy": int8_right / num_val,
-                "bytes": len(made.content),
+                "bytes": len(content),
                 "latency_seconds": int8_seconds,
             },
         },

@@ -24,6 +24,8 @@ def print_export(report: Mapping[str, Any]) -> None:
         say(f"weights of {report['weights']}")
     elif report["seed"] is not None:
         say(f"fresh weights, seed {report['seed']}")
+    if report["weights"]:
+        _print_known(report)
     if report["max_difference"] is not None:
         words = (
             f"differ by {report['max_difference']:.2g} of the largest"
@@ -37,6 +39,21 @@ def print_export(report: Mapping[str, Any]) -> None:
         _print_quantised(report["quantised"])
     for row in report["files"]:
         say(f"{row['path']}  {row['bytes']:,} bytes  SHA-256 {row['sha256']}")
+
+
+def _print_known(report: Mapping[str, Any]) -> None:
+    """Print whether the export says what becomes of an image before, and what the classes are called."""
+    known = report["preprocessing"]
+    if known is None:
+        say(f"normalisation and class names are not known: {report['unknown']}")
+        return
+    accuracy = ", ".join(
+        f"{name.replace('_top', ' top-')} {value:.2%}" for name, value in report["accuracy"].items()
+    )
+    say(
+        f"normalisation and the names of {len(known['class_names'])} classes: those of {known['data']}"
+        + (f"; {accuracy}" if accuracy else "")
+    )
 
 
 def _print_quantised(found: Mapping[str, Any]) -> None:

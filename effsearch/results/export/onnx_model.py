@@ -4,12 +4,14 @@ import contextlib
 import copy
 import importlib.util
 import io
+import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from effsearch import __version__
 from effsearch.results.export.check import (
     TOLERANCE,
     largest_difference,
@@ -18,7 +20,10 @@ from effsearch.results.export.check import (
     require_equal,
 )
 from effsearch.results.export.features import Feature
+from effsearch.space.canonical import network_hash
 from effsearch.space.errors import UsageError
+from effsearch.space.preprocessing import Preprocessing
+from effsearch.space.spec import ModelSpec
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -87,6 +92,27 @@ def export_onnx(network: "nn.Module", features: Sequence[Feature], *, size: int)
     model = _without_traces(program.model_proto).SerializeToString()
     difference, rounding = _run(model, network, features, size=size)
     return OnnxModel(content=model, difference=difference, rounding=rounding)
+
+
+def model_words(spec: ModelSpec, preprocessing: Preprocessing | None) -> dict[str, str]:
+    """Give what an ONNX model says of itself, in JSON where it is more than a word."""
+    words = {"effsearch": __version__, "network": network_hash(spec)}
+    if preprocessing is None:
+        return words
+    return words | {
+        name: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+        for name, value in preprocessing.to_values().items()
+        if value is not None
+    }
+
+
+def with_words(model: bytes, words: Mapping[str, str]) -> bytes:
+    """Give an ONNX model with words beside it, which onnxruntime gives as `get_modelmeta().custom_metadata_map`."""
+    import onnx
+
+    loaded = onnx.load_from_string(model)
+    onnx.helper.set_model_props(loaded, dict(words))
+    return bytes(loaded.SerializeToString())
 
 
 def onnx_outputs(features: Sequence[Feature]) -> list[str]:

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from effsearch import __version__
 from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, cannot, head_layers_of, placed_stages
+from effsearch.results.export.preprocessing_text import pycls_lines
 from effsearch.results.export.rows import Row, table_rows
 from effsearch.results.export.words import cost_words, number_text
+from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.spec import ModelSpec
 
 TARGET = "pycls"
 ACTIVATIONS = {"relu": "relu", "swish": "silu", "gelu": "gelu"}
 
 
-def pycls_config(spec: ModelSpec, *, name: str) -> str:
+def pycls_config(spec: ModelSpec, *, name: str, preprocessing: Preprocessing | None = None) -> str:
     """Give the text of the configuration.
 
     Raises:
@@ -54,7 +56,10 @@ def pycls_config(spec: ModelSpec, *, name: str) -> str:
             f"and this network's grows to {spec.drop_path_rate!r}."
         )
     lines += ["BN:", f"  EPS: {_number(spec.norm_epsilon)}", f"  MOM: {_number(spec.norm_momentum)}"]
-    return "\n".join([*lines, "TRAIN:", f"  IM_SIZE: {spec.resolution}"]) + "\n"
+    lines += ["TRAIN:", f"  IM_SIZE: {spec.resolution}"]
+    if preprocessing is not None:
+        lines += pycls_lines(preprocessing, spec)
+    return "\n".join(lines) + "\n"
 
 
 def pycls_names(spec: ModelSpec) -> Names:

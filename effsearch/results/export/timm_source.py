@@ -13,9 +13,11 @@ from itertools import groupby
 from effsearch.results.export.features import STRIDES, Feature
 from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, placed_stages
+from effsearch.results.export.preprocessing_text import timm_text
 from effsearch.results.export.timm_blocks import block_string, check_ends, squeeze_excite_text
 from effsearch.results.export.torch_blocks import ACTIVATION_CLASSES
 from effsearch.results.export.words import backbone_words, builder_docs, cost_words
+from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.spec import ModelSpec
 
 PARTS = {
@@ -26,8 +28,15 @@ PARTS = {
 }
 
 
-def timm_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[Feature] = ()) -> str:
-    """Give the text of a file that builds the network with timm.
+def timm_source(
+    spec: ModelSpec,
+    *,
+    name: str,
+    module: str,
+    features: Sequence[Feature] = (),
+    preprocessing: Preprocessing | None = None,
+) -> str:
+    """Give the text of a file that builds the network with timm, with its `pretrained_cfg` where that is known.
 
     Raises:
         SpecError: timm cannot express it; the block and the reason are named.
@@ -65,6 +74,13 @@ def timm_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[F
     indented = "\n        ".join(arguments)
     listed = "\n    ".join("[" + ", ".join(f'"{text}"' for text in row) + "]," for row in rows)
     what = backbone_words(features) if features else cost_words(spec)
+    made = f"""{kind}(
+        {indented}
+    )"""
+    constants, last = "", f"    return {made}"
+    if preprocessing is not None:
+        constants = timm_text(preprocessing, has_classes=not features) + "\n\n"
+        last = f"    model = {made}\n    model.pretrained_cfg = PRETRAINED_CFG\n    return model"
     docs = builder_docs(what, name=name, library="timm", module=module)
     return f'''{docs}
 
@@ -73,16 +89,14 @@ from functools import partial
 from timm.models.efficientnet import {kind}{se_import}, decode_arch_def
 from torch import nn
 
-ARCH_DEF = [
+{constants}ARCH_DEF = [
     {listed}
 ]
 
 
 def build({argument}) -> {kind}:
     """Gives {doc}."""
-    return {kind}(
-        {indented}
-    )
+{last}
 '''
 
 

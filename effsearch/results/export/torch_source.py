@@ -13,6 +13,7 @@ from effsearch import __version__
 from effsearch.results.export.features import Feature
 from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, placed_stages
+from effsearch.results.export.preprocessing_text import constants_text, torch_text
 from effsearch.results.export.torch_blocks import (
     ACTIVATION_CLASSES,
     LINE,
@@ -32,6 +33,7 @@ from effsearch.results.export.torch_classes import (
 )
 from effsearch.results.export.torch_network import build_text, network_text
 from effsearch.results.export.words import backbone_words, cost_words
+from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.spec import ModelSpec
 
 
@@ -48,7 +50,14 @@ class _Parts:
         return class_of(block, has_expansions=self.has_expansions)
 
 
-def torch_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[Feature] = ()) -> str:
+def torch_source(
+    spec: ModelSpec,
+    *,
+    name: str,
+    module: str,
+    features: Sequence[Feature] = (),
+    preprocessing: Preprocessing | None = None,
+) -> str:
     """Give the file's text.
 
     Args:
@@ -56,13 +65,25 @@ def torch_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[
         name: What people call it.
         module: Name of the file, without `.py`.
         features: Maps to give in place of class scores; then there is no head.
+        preprocessing: What becomes of an image before, where that is known.
     """
     parts = _parts(spec, features)
     blocks = [block for stage in parts.stages for block in stage]
     shortcuts = {block.shortcut for one in parts.classes if one.skip == "given" for block in one.blocks}
     has_drop_path = spec.drop_path_rate > 0 and any(one.skip != "none" for one in parts.classes)
     default = spec.stem.activation
-    sections = [_imports(spec, shortcuts, has_features=bool(features), has_drop_path=has_drop_path)]
+    sections = [
+        _imports(
+            spec,
+            shortcuts,
+            has_features=bool(features),
+            has_drop_path=has_drop_path,
+            resizes=preprocessing is not None,
+        )
+    ]
+    if preprocessing is not None:
+        sections[0] += "\n\n" + constants_text(preprocessing, has_classes=not features)
+        sections.append(torch_text(preprocessing))
     sections.append(conv_norm_text(default=default, momentum=spec.norm_momentum, epsilon=spec.norm_epsilon))
     if any(block.squeezed for block in blocks):
         sections.append(gate_text(parts.shared))
@@ -88,7 +109,7 @@ def torch_source(spec: ModelSpec, *, name: str, module: str, features: Sequence[
     sections.append(
         build_text(spec, has_linear=not features, has_bias=any(block.squeezed for block in blocks))
     )
-    docs = _docs(spec, parts, name=name, module=module, features=features)
+    docs = _docs(spec, parts, name=name, module=module, features=features, preprocessing=preprocessing)
     return docs + "\n" + "\n\n".join(section.rstrip("\n") + "\n" for section in sections)
 
 
@@ -155,7 +176,9 @@ def _call(block: PlacedBlock, block_class: BlockClass | None, parts: _Parts, *, 
     return f"{block_class.name}({', '.join(words)})"
 
 
-def _imports(spec: ModelSpec, shortcuts: Iterable[str], *, has_features: bool, has_drop_path: bool) -> str:
+def _imports(
+    spec: ModelSpec, shortcuts: Iterable[str], *, has_features: bool, has_drop_path: bool, resizes: bool
+) -> str:
     lines = [
         "from math import sqrt",
         "",
@@ -163,28 +186,47 @@ def _imports(spec: ModelSpec, shortcuts: Iterable[str], *, has_features: bool, h
         "from torch import Tensor, nn",
     ]
     has_dropout = spec.head.dropout_rate > 0 and not has_features
-    if "pool" in shortcuts or spec.stem.has_max_pool or has_dropout:
+    if "pool" in shortcuts or spec.stem.has_max_pool or has_dropout or resizes:
         lines.append("from torch.nn import functional")
     return "\n".join(lines)
 
 
-def _docs(spec: ModelSpec, parts: _Parts, *, name: str, module: str, features: Sequence[Feature]) -> str:
+def _docs(
+    spec: ModelSpec,
+    parts: _Parts,
+    *,
+    name: str,
+    module: str,
+    features: Sequence[Feature],
+    preprocessing: Preprocessing | None,
+) -> str:
     what = backbone_words(features) if features else cost_words(spec)
     lines = [
         *wrap(f"{name}: {what}.", LINE - 3),
         "",
         f"Written by effsearch {__version__}; needs torch and nothing else.",
         "",
-        f"    from {module} import build",
+        f"    from {module} import {'build' if preprocessing is None else 'build, preprocess'}",
         "",
         "    model = build()  # fresh weights",
         f'    model.load_state_dict(safetensors.torch.load_file("{module}.safetensors"))  # or these, where exported',
+        *_use_lines(preprocessing, has_classes=not features),
         "",
         "Modules with weights, for block B of stage S, both counted from 0:",
         "",
         *(f"    {line}" for line in _module_names(spec, parts, has_head=not features)),
     ]
     return '"""' + "\n".join(lines) + '\n"""\n'
+
+
+def _use_lines(preprocessing: Preprocessing | None, *, has_classes: bool) -> list[str]:
+    if preprocessing is None:
+        return []
+    lines = [
+        "    model.eval()",
+        "    given = model(preprocess(images))  # of bytes, (batch, 3, height, width)",
+    ]
+    return [*lines, "    names = [CLASSES[place] for place in given.argmax(1)]"] if has_classes else lines
 
 
 def _module_names(spec: ModelSpec, parts: _Parts, *, has_head: bool) -> list[str]:

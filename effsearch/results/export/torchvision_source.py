@@ -10,16 +10,20 @@ Source:
 
 from effsearch.results.export.names import Names
 from effsearch.results.export.placed import PlacedBlock, cannot, head_layers_of, placed_stages
+from effsearch.results.export.preprocessing_text import torchvision_text
 from effsearch.results.export.rows import Row, table_rows, width_inside
 from effsearch.results.export.words import builder_docs, cost_words, number_text
+from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.rounding import round_channels
 from effsearch.space.spec import ModelSpec
 
 TARGET = "torchvision"
 
 
-def torchvision_source(spec: ModelSpec, *, name: str, module: str) -> str:
-    """Give the text of a file that builds the network with torchvision.
+def torchvision_source(
+    spec: ModelSpec, *, name: str, module: str, preprocessing: Preprocessing | None = None
+) -> str:
+    """Give the text of a file that builds the network with torchvision, with its transforms where they are known.
 
     Raises:
         SpecError: torchvision cannot express it; the block and the reason are named.
@@ -28,14 +32,18 @@ def torchvision_source(spec: ModelSpec, *, name: str, module: str) -> str:
     configs = "\n    ".join(_config(row) for row in rows)
     kinds = ", ".join(sorted({row.kind for row in rows}))
     docs = builder_docs(cost_words(spec), name=name, library="torchvision", module=module)
+    imported, constants = "", ""
+    if preprocessing is not None:
+        imported = "from torchvision import transforms\n"
+        constants = torchvision_text(preprocessing) + "\n\n"
     return f'''{docs}
 
 from functools import partial
 
 from torch import nn
-from torchvision.models.efficientnet import EfficientNet, {kinds}
+{imported}from torchvision.models.efficientnet import EfficientNet, {kinds}
 
-STAGES = [
+{constants}STAGES = [
     {configs}
 ]
 

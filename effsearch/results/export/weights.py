@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any  # Any: a JSON value
 
 from effsearch import __version__
 from effsearch.results.atomic import write_bytes_atomic
@@ -19,6 +19,7 @@ from effsearch.results.export.torch_source import torch_names
 from effsearch.results.export.torchvision_source import torchvision_names
 from effsearch.space.canonical import network_hash
 from effsearch.space.errors import SpecError, UsageError
+from effsearch.space.preprocessing import Preprocessing, preprocessing_from
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import from_json, to_dict
 
@@ -69,6 +70,18 @@ def read_network(spec: ModelSpec, path: Path) -> "nn.Module":
     return network
 
 
+def _read_words(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise UsageError(f"no weights at {path}") from None
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path} is no safetensors file: {error}") from None
+
+
 def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
     """Give the tensors of a file; one of effsearch's must be as it was written, and of this network."""
     from safetensors import SafetensorError
@@ -97,8 +110,44 @@ def _spec_in(words: Mapping[str, str]) -> ModelSpec | None:
     try:
         text = words.get("spec") or json.dumps(json.loads(words["effsearch"])["spec"])
         return from_json(text, source="weights")
-    except (KeyError, TypeError, ValueError, SpecError):
+    except (KeyError, TypeError, ValueError, RecursionError, SpecError):
         return None
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Give what a weights file says of itself, as JSON values: a training's words, or an export's, else {}.
+
+    Raises:
+        UsageError: The file holds no weights.
+    """
+    words = _read_words(path)
+    try:
+        about = json.loads(words["effsearch"]) if "effsearch" in words else dict(words)
+        if isinstance(about.get("preprocessing"), str):
+            about["preprocessing"] = json.loads(about["preprocessing"])
+    except (AttributeError, ValueError, RecursionError):
+        return {}
+    return dict(about)
+
+
+def preprocessing_of(about: Mapping[str, Any], spec: ModelSpec) -> Preprocessing | None:
+    """Give what a weights file says of the images that it was trained with; None where it does not, or of others."""
+    if about.get("preprocessing") is None:
+        return None
+    try:
+        found = preprocessing_from(about["preprocessing"])
+    except SpecError:
+        return None
+    return found if found.suits(spec) else None
+
+
+def exported_to(path: Path) -> str | None:
+    """Give the target of the export that has written a weights file; None of anybody else's, or of none."""
+    try:
+        target = read_about(path).get("target")
+    except UsageError:
+        return None
+    return target if isinstance(target, str) else None
 
 
 def _of_outputs(spec: ModelSpec) -> str:
@@ -106,8 +155,22 @@ def _of_outputs(spec: ModelSpec) -> str:
     return network_hash(dataclasses.replace(spec, norm_momentum=0.1))
 
 
-def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> None:
+def write_weights(
+    path: Path,
+    tensors: "dict[str, Tensor]",
+    spec: ModelSpec,
+    *,
+    target: str = "safetensors",
+    preprocessing: Preprocessing | None = None,
+) -> None:
     """Write tensors as safetensors, with the spec and its hash in the metadata; the same ones give the same bytes.
+
+    Args:
+        path: Of the file.
+        tensors: By the names of the target.
+        spec: The network.
+        target: Whose names these are.
+        preprocessing: What becomes of an image before, where that is known.
 
     Raises:
         RunError: The file cannot be written.
@@ -115,7 +178,13 @@ def write_weights(path: Path, tensors: "dict[str, Tensor]", spec: ModelSpec) -> 
     from safetensors.torch import save
 
     # One entry: the library writes several in an order that changes from run to run.
-    about = {"effsearch": __version__, "network": network_hash(spec), "spec": to_dict(spec)}
+    about = {
+        "effsearch": __version__,
+        "target": target,
+        "network": network_hash(spec),
+        "spec": to_dict(spec),
+        "preprocessing": None if preprocessing is None else preprocessing.to_values(),
+    }
     content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     write_bytes_atomic(path, save(content, metadata={"effsearch": json.dumps(about)}))
 
