@@ -63,7 +63,7 @@ def report(
     """Write all that a run holds as one page that opens anywhere, offline too.
 
     Result and anchors, the front to point at and pick from, the network drawn, what mattered, how far to trust it,
-    the family, failures, cost, commands, and every training in a table.
+    the family, failures, cost, commands, and every training in a table. Of a training: curves, test result, recipe.
     """
     from effsearch.commands.report import run_report
     from effsearch.commands.tables import print_page

@@ -18,7 +18,7 @@ _SUFFIXES = (".html", ".htm")
 
 
 def run_report(run: Path, *, out: Path | None, now: datetime) -> dict[str, Any]:
-    """Write the page of a search, a scaling or an ablation, however far it has come.
+    """Write the page of a search, a scaling, an ablation or a training, however far it has come.
 
     Nothing else of the run is touched, so a search may be going on there.
 
@@ -31,17 +31,12 @@ def run_report(run: Path, *, out: Path | None, now: datetime) -> dict[str, Any]:
         JSON values: the file's path and size, what sections it has, and what could not be read.
 
     Raises:
-        UsageError: There is no run there, or a training, or `out` is no name for a page.
+        UsageError: There is no run there, or `out` is no name for a page.
         RunError: The run's record cannot be read, or the file cannot be written.
     """
     if out is not None and out.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"a report's file must end in .html, got {out}")
     contents = read_contents(run)
-    if contents.stored.command == "train":
-        raise UsageError(
-            f"{run} is a training: what it came to stands in its report.json and history.csv; a report is of a "
-            "search, a scaling or an ablation"
-        )
     state = state_of(read_holder(run), is_complete=has_report(run))
     report = make_report(contents, state=state, now=now)
     path = out or run / PAGE_FILE

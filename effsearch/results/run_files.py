@@ -24,6 +24,8 @@ LOCK_FILE = "run.lock"
 SPECS_FOLDER = "specs"
 PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
+HISTORY_FILE = "history.csv"  # a training's epochs
+TRAINED_SPEC = "trained"  # a training's network, in specs
 FAMILY_RECORD = "family.json"  # in the folder of a family
 FAMILY_FILE = f"family/{FAMILY_RECORD}"
 

@@ -61,6 +61,7 @@ def test_a_report_is_refused_in_one_line(effsearch: Effsearch, run: Path) -> Non
         Path("trained"), command="train", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
     ):
         pass
-    refuses(effsearch("report", "trained"), 2, "trained is a training", "history.csv")
+    report = effsearch("report", "trained", "--json").json
+    assert {"result", "training", "recipe"} <= set(report["sections"])
     (run / "ledger.jsonl").write_text("{\n{\n")
     refuses(effsearch("report", str(run)), 1, "ledger.jsonl line 1 is damaged")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import Base, read_base, read_text
-from effsearch.results.run_files import SPECS_FOLDER, is_run, read_report, read_settings
+from effsearch.results.run_files import SPECS_FOLDER, TRAINED_SPEC, is_run, read_report, read_settings
 from effsearch.space.errors import UsageError
 from effsearch.space.text import from_json
 
@@ -20,9 +20,7 @@ def read_trained(network: str, *, runs_root: Path) -> Base:
         return read_base(network, runs_root=runs_root)
     if read_report(run) is None:
         raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch train --run")
-    from effsearch.commands.training.report import SPEC_NAME
-
-    path = run / SPECS_FOLDER / f"{SPEC_NAME}.json"
+    path = run / SPECS_FOLDER / f"{TRAINED_SPEC}.json"
     spec = from_json(read_text(path, what="spec file"), source=str(path))
     return Base(run.resolve().name, spec, run)
 

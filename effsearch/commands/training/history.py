@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from effsearch.proxy_train.full.checkpoint import EpochRow
 from effsearch.results.atomic import write_text_atomic
+from effsearch.results.run_files import HISTORY_FILE
 from effsearch.space.errors import RunError, UsageError
 
-HISTORY_FILE = "history.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
 

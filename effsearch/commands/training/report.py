@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from effsearch.commands.training.history import HISTORY_FILE
 from effsearch.commands.training.plan import TrainOptions, TrainPlan
 from effsearch.proxy_train.device import Compute
 from effsearch.proxy_train.full.checkpoint import BEST_FILE, LAST_FILE, EpochRow
@@ -13,11 +12,12 @@ from effsearch.proxy_train.full.score import FullScore
 from effsearch.proxy_train.full.transfer import Transfer
 from effsearch.proxy_train.kernels import switch
 from effsearch.results.run_dir import RunDir
+from effsearch.results.run_files import HISTORY_FILE
+from effsearch.results.run_files import TRAINED_SPEC as SPEC_NAME
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
 
 CHECKPOINTS = "checkpoints"
-SPEC_NAME = "trained"
 
 
 def make_report(

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
-from effsearch.commands.training.history import HISTORY_FILE, EventWriter, require_tensorboard, write_history
+from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
 from effsearch.commands.training.plan import TrainOptions, TrainPlan, plan_training, run_settings
 from effsearch.commands.training.report import (
     CHECKPOINTS,
-    SPEC_NAME,
     describe_training,
     epoch_words,
     make_report,
@@ -32,6 +31,8 @@ from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
 from effsearch.results.run_dir import RunDir, create_or_resume
+from effsearch.results.run_files import HISTORY_FILE
+from effsearch.results.run_files import TRAINED_SPEC as SPEC_NAME
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.text import to_json

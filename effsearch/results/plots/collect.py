@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any  # a JSON value
 
+from effsearch.results.effort import fidelity_effort
 from effsearch.results.json_files import read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
-from effsearch.results.ledger_entry import CONTINUES, FidelityRecord
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
 from effsearch.results.plots.rows import int_of, number_of
 from effsearch.results.plots.scales import format_multiply_adds
@@ -76,7 +76,7 @@ def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
     networks: dict[tuple[str, int], list[LedgerEntry]] = {}
     for entry in entries:
         networks.setdefault((entry.network_hash, entry.multiply_adds), []).append(entry)
-    dearest = max(_effort(entry) for entry in entries)
+    dearest = max(fidelity_effort(entry.fidelity) for entry in entries)
     trials: list[FrontPoint] = []
     anchors: list[FrontPoint] = []
     winners: list[FrontPoint] = []
@@ -103,8 +103,8 @@ def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
 
 def _point_of(network: list[LedgerEntry], row: Mapping[str, Any] | None, *, dearest: float) -> FrontPoint:
     """One network's mean at its dearest fidelity, over the seeds of its row in the report if it has one."""
-    effort = max(_effort(entry) for entry in network)
-    entries = [entry for entry in network if _effort(entry) == effort]
+    effort = max(fidelity_effort(entry.fidelity) for entry in network)
+    entries = [entry for entry in network if fidelity_effort(entry.fidelity) == effort]
     if row is not None and isinstance(row.get("seeds"), list):
         entries = [entry for entry in entries if entry.seed in row["seeds"]] or entries
     accuracies = [entry.val_accuracy for entry in entries if entry.val_accuracy is not None]
@@ -118,19 +118,6 @@ def _point_of(network: list[LedgerEntry], row: Mapping[str, Any] | None, *, dear
         is_full_fidelity=effort == dearest,
         network_hash=named.network_hash,
     )
-
-
-def _effort(entry: LedgerEntry) -> float:
-    """What a fidelity costs, but for a factor: pixels seen in all its stages, times the square of the width."""
-    stages: list[FidelityRecord] = [entry.fidelity]
-    while CONTINUES in stages[-1]:
-        stages.append(stages[-1][CONTINUES])
-    return float(sum(_stage_effort(stage) for stage in stages))
-
-
-def _stage_effort(stage: FidelityRecord) -> float:
-    num_images = stage.get("num_images", 1) * stage.get("num_epochs", 1)
-    return float(num_images * stage.get("resolution", 1) ** 2 * stage.get("width", 1.0) ** 2)
 
 
 def _is_about(row: Mapping[str, Any], network: list[LedgerEntry]) -> bool:
@@ -202,7 +189,7 @@ def _notes(scored: Iterable[list[LedgerEntry]], series: Sequence[FrontSeries]) -
     """What a reader must know: heights of two searches may not compare, and one training is a noisy thing."""
     ways = {
         max(
-            (_effort(entry), entry.batch_share, entry.settings_hash, entry.key.fidelity)
+            (fidelity_effort(entry.fidelity), entry.batch_share, entry.settings_hash, entry.key.fidelity)
             for entry in entries  # one that had to do with half the batch is no other way
         )
         for entries in scored

@@ -19,6 +19,7 @@ from effsearch.results.report.json_values import number_or_none
 from effsearch.results.run_files import (
     ENVIRONMENT_FILE,
     FAMILY_FILE,
+    HISTORY_FILE,
     LEDGER_FILE,
     REPORT_FILE,
     StoredSettings,
@@ -62,6 +63,7 @@ class RunContents:
     certificates: tuple[Certificate, ...]
     family: Mapping[str, Any]  # family/family.json, empty where nobody scaled the winner
     importance: tuple[Mapping[str, str], ...]  # rows of importance.csv
+    history: tuple[Mapping[str, str], ...]  # rows of history.csv, a training's epochs
     supernet_seconds: float  # of one core, all rounds
     supernet_losses: tuple[tuple[int, float], ...]  # round and mean training loss of its replicas
     unread: Unread
@@ -94,6 +96,7 @@ def read_contents(run: Path) -> RunContents:
         certificates=tuple(one for one in found if one is not None),
         family=unread.attempt(lambda: _read_if_there(run / FAMILY_FILE), {}),
         importance=unread.attempt(lambda: _read_rows(run / IMPORTANCE_FILE), ()),
+        history=unread.attempt(lambda: _read_rows(run / HISTORY_FILE), ()),
         supernet_seconds=unread.attempt(lambda: _supernet_seconds(run), 0.0),
         supernet_losses=unread.attempt(lambda: _supernet_losses(run), ()),
         unread=unread,
@@ -133,7 +136,7 @@ def _read_rows(path: Path) -> tuple[Mapping[str, str], ...]:
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8")), restval=""))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RunError(f"{path} is no table: {error}; write it anew with effsearch explain") from error
+        raise RunError(f"{path} is no table: {error}") from error
     return tuple({str(key): str(cell) for key, cell in row.items()} for row in rows)
 
 

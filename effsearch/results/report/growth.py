@@ -1,6 +1,6 @@
 """What family was scaled, with which coefficients, and what did growing in each way bring?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # JSON
@@ -25,6 +25,9 @@ class FamilyView:
     title: str
     rows: tuple[Mapping[str, Any], ...]
     base_multiply_adds: int | None
+    trained: tuple[
+        Mapping[str, Any], ...
+    ]  # what `effsearch train --family` measured, with the network's name
     growth: Growth | None  # None of a family from before costs were promised
     notes: tuple[str, ...]
 
@@ -67,9 +70,18 @@ def make_family(contents: RunContents) -> FamilyView | None:
         title=f"{last_part(family.get('base', 'its base'))} scaled: {', '.join(words)}",
         rows=tuple(rows),
         base_multiply_adds=cost if isinstance(cost, int) and cost > 0 else None,
+        trained=tuple(_trained(family, rows)),
         growth=growth,
         notes=tuple(str(note) for note in list_of(family.get("notes"))),
     )
+
+
+def _trained(family: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Give the networks that were trained, the one that the family was scaled from first."""
+    base = mapping_of(family.get("base_trained"))
+    if base:
+        yield {"name": "base", "multiply_adds": family.get("base_multiply_adds"), **base}
+    yield from (row for row in rows if row.get("accuracy") is not None)
 
 
 def growth_json(growth: Growth) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def make_headline(contents: RunContents, *, state: str) -> Headline:
     """
     result = contents.result
     best = mapping_of(result.get("best"))
-    winning = [row for row in rows_of(result, "winners") or [best] if row]
+    is_training = contents.stored.command == "train"  # whose best is an epoch
+    winning = [] if is_training else [row for row in rows_of(result, "winners") or [best] if row]
     winners = tuple(_row("winner", row, best) for row in winning)
     top = winners[-1] if winners else None
     taken = {row.network_hash for row in winners}
@@ -116,6 +117,8 @@ def _title(contents: RunContents) -> str:
         budget = settings.get("budget")
         within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
         return f"Search of {space}{on}{within}"
+    if command == "train":
+        return f"Training of {last_part(settings.get('network', 'a network'))}{on}"
     base = contents.result.get("base", settings.get("base"))
     of = f" of {last_part(base)}" if isinstance(base, str) and base else ""
     if command == "scale":

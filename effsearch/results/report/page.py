@@ -35,7 +35,8 @@ from effsearch.results.report.page_parts import (
 )
 from effsearch.results.report.progress import make_progress, progress_json
 from effsearch.results.report.record import MOST_FAILURES, make_failures, make_provenance, make_spending
-from effsearch.results.report.specs import read_spec
+from effsearch.results.report.specs import read_spec, read_trained_spec
+from effsearch.results.report.training import TrainingView, make_training, training_charts
 from effsearch.results.report.training_table import table_json
 from effsearch.results.report.trust import certificate_json, make_certificates, make_screening
 from effsearch.results.report.wording import FILTERS
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
 HEADINGS = {
     "result": "Result",
     "front": "Accuracy against FLOPs",
+    "training": "Epoch by epoch",
     "network": "The network",
+    "recipe": "The recipe",
     "coefficients": "Scaling coefficients",
     "ablation": "Arms",
     "importance": "What mattered",
@@ -98,6 +101,7 @@ def make_report(contents: RunContents, *, state: str, now: datetime) -> Report:
             version=__version__,
             sections=[(key, HEADINGS[key]) for key in sections],
             unread=contents.unread.lines,
+            charts=charts,
             data={"charts": charts, "table": table_json(contents.entries, networks)},
             library=packed_library() if charts else "",
             policy=security_policy(scripts),
@@ -118,10 +122,13 @@ def _views(contents: RunContents, networks: NetworkIndex, state: str) -> dict[st
     headline = make_headline(contents, state=state)
     front = make_front(contents, networks)
     failures = make_failures(contents)
+    training = make_training(contents)
     return {
         "result": headline,
         "front": front,
-        "network": _diagrams(contents, headline, front),
+        "training": training,
+        "recipe": training,
+        "network": _diagrams(contents, headline, front) if training is None else _trained(contents, training),
         "coefficients": make_coefficients(contents),
         "ablation": make_ablation(contents),
         "importance": make_importance(contents),
@@ -154,6 +161,12 @@ def _diagrams(contents: RunContents, headline: Headline, front: FrontChart | Non
     return diagrams
 
 
+def _trained(contents: RunContents, training: TrainingView) -> list[Diagram]:
+    """A training's network drawn as it was trained."""
+    spec = contents.unread.attempt(partial(read_trained_spec, contents), None)
+    return [] if spec is None else [draw_network(spec, name=training.name)]
+
+
 def _charts(views: dict[str, Any], networks: NetworkIndex) -> dict[str, Any]:
     """What the page's script draws, by the chart's place on the page."""
     charts: dict[str, Any] = {}
@@ -169,6 +182,8 @@ def _charts(views: dict[str, Any], networks: NetworkIndex) -> dict[str, Any]:
         charts["growth"] = growth_json(views["family"].growth)
     if views["coefficients"] and views["coefficients"].surface:
         charts["surface"] = surface_json(views["coefficients"].surface)
+    if views["training"]:
+        charts |= training_charts(views["training"])
     if views["ablation"] and views["ablation"].plot:
         charts["ablation"] = ablation_json(views["ablation"].plot)
     return charts

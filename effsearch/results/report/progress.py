@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any  # JSON for the page's script
 
+from effsearch.results.effort import fidelity_effort
 from effsearch.results.ledger import LedgerEntry
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.training_table import KIND_NAMES
-from effsearch.results.report.wording import fidelity_effort, fidelity_words
+from effsearch.results.report.wording import fidelity_words
 from effsearch.results.spent import seconds_until, start_times
 from effsearch.results.supernet_files import second_of, supernet_of
 from effsearch.space.errors import RunError

@@ -5,9 +5,22 @@ import json
 from effsearch.results.ledger import LedgerEntry
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.headline import NetworkRow
-from effsearch.results.run_files import SPECS_FOLDER
+from effsearch.results.run_files import SPECS_FOLDER, TRAINED_SPEC
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import from_json
+
+
+def read_trained_spec(contents: RunContents) -> ModelSpec | None:
+    """Give the network of a train run as it was trained; None where it is not there.
+
+    Raises:
+        SpecError: It is there and does not hold.
+        OSError: Its file cannot be read.
+    """
+    path = contents.run / SPECS_FOLDER / f"{TRAINED_SPEC}.json"
+    if not path.is_file():
+        return None
+    return from_json(path.read_text("utf-8", errors="replace"), source=str(path))
 
 
 def read_spec(contents: RunContents, named: NetworkRow | LedgerEntry | None) -> ModelSpec | None:

@@ -6,10 +6,11 @@ It may have thousands of rows, so it goes to the page's script as plain arrays, 
 from collections.abc import Sequence
 from typing import Any  # JSON for the page's script
 
+from effsearch.results.effort import fidelity_effort
 from effsearch.results.ledger import LedgerEntry
 from effsearch.results.report.front import choices_of
 from effsearch.results.report.networks import NetworkIndex
-from effsearch.results.report.wording import fidelity_effort, fidelity_short
+from effsearch.results.report.wording import fidelity_short
 
 KIND_NAMES = {
     "anchor": "anchor",

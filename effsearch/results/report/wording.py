@@ -85,15 +85,6 @@ def fidelity_short(fidelity: Mapping[str, Any]) -> str:
     return fidelity_words(fidelity).replace(" images", "").replace(" epochs at ", ", ")
 
 
-def fidelity_effort(fidelity: Mapping[str, Any]) -> float:
-    """Give what a fidelity costs, but for a factor, to put several in order; 0 where it does not say."""
-    try:
-        images = fidelity["num_images"] * fidelity["num_epochs"]
-        return float(images * fidelity["resolution"] ** 2 * fidelity.get("width", 1.0) ** 2)
-    except (KeyError, TypeError, OverflowError):
-        return 0.0
-
-
 def last_part(value: object) -> str:
     """Give the last part of a path, and of what is none all."""
     text = str(value)

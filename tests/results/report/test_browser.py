@@ -262,6 +262,30 @@ def test_a_search_of_coefficients_opens_in_silence(
     visit.page.close()
 
 
+def test_a_training_opens_in_silence_and_its_curves_answer(browser: "Browser", make_run: MakeRun) -> None:
+    history = "epoch,train_loss,val_loss,val_accuracy,val_top5,learning_rate,resolution\n"
+    history += "".join(
+        f"{epoch},{3 / epoch},{3 / epoch},{epoch / 10},{epoch / 8},0.1,32\n" for epoch in (1, 2, 3)
+    )
+    settings = {"network": HOSTILE, "training": {"num_epochs": 3}}
+    run = make_run(command="train", settings=settings, files={"history.csv": history})
+    file = (run / "report.html").resolve()
+    file.write_text(make_report(read_contents(run), state="stopped", now=NOW).html, "utf-8")
+    for width in (1200, 390):
+        visit = Visit(browser.new_page(viewport={"width": width, "height": 900}), file)
+        for key in ("loss", "accuracy", "rate", "size"):
+            assert visit.page.locator(f"[data-chart=curve-{key}] .main-svg .scatterlayer").count() == 1
+        chart = visit.page.locator("[data-chart=curve-loss]")
+        chart.scroll_into_view_if_needed()
+        chart.locator(".drag.nsewdrag").first.hover()
+        visit.page.wait_for_selector("[data-chart=curve-loss] .hoverlayer .hovertext")
+        assert "epoch 2: 1.500" in "".join(chart.locator(".hoverlayer .hovertext").all_text_contents())
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert visit.page.evaluate("window.attacked") is None
+        assert visit.said == []
+        visit.page.close()
+
+
 def test_a_page_without_charts_needs_no_library(browser: "Browser", make_run: MakeRun) -> None:
     run = make_run("empty")
     file = (run / "report.html").resolve()

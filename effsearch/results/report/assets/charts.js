@@ -73,6 +73,19 @@ function lossChart(losses) {
   }], layoutOf({ xaxis: { title: { text: "Round" } }, yaxis: { title: { text: "Training loss" } } })];
 }
 
+function curvesChart(one) {
+  const colours = seriesColours();
+  const traces = one.lines.map(([name, values], index) => ({
+    type: "scatter", mode: one.x.length > 60 ? "lines" : "lines+markers", name: plain(name), x: one.x, y: values,
+    hovertemplate: `epoch %{x}: ${one.format}<extra>${plain(name)}</extra>`, marker: { size: 5 },
+    line: { color: colours[index], width: 1.8, dash: ["solid", "dash", "dot", "dashdot"][index], shape: one.is_stepped ? "hvh" : "linear" },
+  }));
+  return [traces, layoutOf({
+    xaxis: { title: { text: "Epoch" }, dtick: one.x.length < 12 ? 1 : undefined }, yaxis: { title: { text: one.title } },
+    showlegend: one.lines.length > 1, hovermode: "x",
+  })];
+}
+
 function agreementChart(one) {
   const hover = one.points.map(([x, y, name, cost]) => `<b>${plain(name)}</b><br>${count(cost)} FLOPs<br>${x.toFixed(2)} and then ${y.toFixed(1)}%`);
   const [choice, best] = [one.points[one.choice], one.points[one.best]];

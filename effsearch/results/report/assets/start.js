@@ -31,7 +31,7 @@ const DRAWN = {
 function drawAll() {
   for (const place of findAll("[data-chart]")) {
     const key = place.dataset.chart;
-    const draw = DRAWN[key] || agreementChart;
+    const draw = DRAWN[key] || (key.startsWith("curve-") ? curvesChart : agreementChart);
     const [traces, layout] = draw(data.charts[key]);
     const isNew = !place.data;
     if (isNew) place.replaceChildren();
