@@ -144,7 +144,13 @@ def make_program() -> Any:
 
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
+    """End with what is kept saved; a second signal ends at once, since files are replaced whole whenever that is."""
+    signal.signal(number, _end_at_once)
     raise SystemExit(128 + number)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def main() -> None:

@@ -304,6 +304,28 @@ def test_being_terminated_ends_with_143(effsearch: Effsearch, monkeypatch: pytes
         signal.signal(signal.SIGTERM, before)
 
 
+def test_a_second_sigterm_ends_at_once_and_without_a_word() -> None:
+    program = """
+import os, signal
+from effsearch import cli
+from effsearch.commands import listings
+
+def stopped():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:  # what saves while it ends is stopped again
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("never")
+
+listings.describe_presets = stopped
+cli.main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "presets"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
+
+
 def test_a_password_in_what_cannot_be_read_is_not_repeated(effsearch: Effsearch) -> None:
     ended = effsearch("presets", "postgresql://me:sesame@host/db")
     refuses(ended, 2, "postgresql://me:***@host/db")

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+NAMES = (
+    HOST,
+    "localhost",
+    "[::1]",
+)  # by which a browser here may ask; a tunnel's port may be another
 IDLE_SECONDS = 5.0  # browsers open connections ahead and say nothing on them
 
 
@@ -33,7 +38,7 @@ def open_server(application: "WSGIApplication", *, port: int) -> Iterator[WSGISe
         server = _Server((HOST, port), _Handler)
     except OSError as error:
         raise _port_error(port, error) from None
-    server.set_app(_read_only(application))
+    server.set_app(_for_this_machine(_read_only(application)))
     with server:
         yield server
 
@@ -54,6 +59,21 @@ def _read_only(application: "WSGIApplication") -> "WSGIApplication":
             "405 Method Not Allowed", [("Content-Type", "application/json"), ("Allow", "GET, HEAD")]
         )
         return [json.dumps({"reason": "A run's studies are only looked at here, not changed."}).encode()]
+
+    return answer
+
+
+def _for_this_machine(application: "WSGIApplication") -> "WSGIApplication":
+    """Refuse requests for another host: a page of anybody's may have its name point here (DNS rebinding)."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        name, _, port = environ.get("HTTP_HOST", "").rpartition(":")
+        if name.lower() in NAMES and port.isdecimal():
+            return application(environ, start_response)
+        if environ.get("HTTP_HOST", "").lower() in NAMES:  # port 80 need not be named
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        return [json.dumps({"reason": "This page is for this machine alone: ask at 127.0.0.1."}).encode()]
 
     return answer
 

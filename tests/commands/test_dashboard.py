@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import http.client
 import importlib.util
 import json
 import os
@@ -165,6 +166,35 @@ def test_what_would_change_a_study_is_refused(run: Path, method: str, path: str)
         refused.value.close()
         assert len(get(dashboard, "api/studies/0")["trials"]) == 4
     assert traces_of(run) == before
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:{port}", 200),
+        ("LOCALHOST:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("localhost:9000", 200),  # the near end of a tunnel
+        ("localhost", 200),
+        ("evil.example:{port}", 403),
+        ("127.0.0.1.evil.example:{port}", 403),
+        ("localhost.:{port}", 403),
+        ("localhost:evil", 403),
+        ("", 403),
+    ],
+)
+def test_a_page_whose_name_was_made_to_point_here_reads_nothing(run: Path, host: str, status: int) -> None:
+    with served(run) as dashboard:
+        port = dashboard.server.server_port
+        caller = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        caller.putrequest("GET", "/api/studies", skip_host=True)
+        caller.putheader("Host", host.format(port=port))
+        caller.endheaders()
+        answer = caller.getresponse()
+        text = answer.read().decode()
+        caller.close()
+    assert answer.status == status
+    assert ("study_name" in text) == (status == 200)
 
 
 def test_only_the_loopback_interface_is_listened_on(run: Path) -> None:
