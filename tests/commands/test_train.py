@@ -421,3 +421,22 @@ def test_a_training_is_exported_as_it_was_trained_and_as_nothing_else(
     regularised = dataclasses.replace(trained, drop_path_rate=0.3, norm_momentum=0.01)
     Path("net4.json").write_text(to_json(regularised))
     assert effsearch("export", "net4.json", "--to", "torch", "--weights", best).code == 0
+
+
+def test_a_run_that_began_with_weights_goes_on_without_naming_them_again(train: Train) -> None:
+    assert train("--epochs", "1", run="first").code == 0
+    shutil.copy("first/checkpoints/best.safetensors", "begin.safetensors")
+    report = train("--init", "begin.safetensors", "--json").json
+    assert train("--json").json == report
+    Path("begin.safetensors").unlink()  # all that is needed lies in the run by now
+    assert train("--json").json == report
+    Path("begin.safetensors").write_bytes(Path("first/checkpoints/last.safetensors").read_bytes())
+    refuses(train(), 2, "init_sha256 was")
+
+
+def test_a_training_at_chance_level_says_so_and_what_to_try(train: Train) -> None:
+    ended = train("--epochs", "1", "--lr", "1e-9")
+    assert ended.code == 0, ended.err
+    assert "nothing was learned: the best weights score" in ended.out
+    assert "try more --epochs (these were 1), another --lr (the peak was 1e-09)" in ended.out
+    assert "nothing was learned" not in train(run="longer").out

@@ -170,7 +170,7 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
         "num_parts": plan.training.num_parts,
         "num_processes": num_processes,
         "init": None if options.initial is None else str(options.initial),
-        "init_sha256": None if options.initial is None else _sha256_of(options.initial),
+        "init_sha256": None if options.initial is None else _sha256_of(options.initial, options.run),
         "drop_path_rate": plan.spec.drop_path_rate,  # no part of the network's hash, nor is the other
         "dropout_rate": plan.training.dropout_rate,
         "seed": plan.training.seed,
@@ -183,7 +183,19 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
     }
 
 
-def _sha256_of(path: Path) -> str:
+def with_stored_initial(options: TrainOptions) -> TrainOptions:
+    """Go on with the weights that a run began with, where they are not named again."""
+    stored = stored_setting(options.run, "init")
+    if options.initial is not None or stored is None:
+        return options
+    return dataclasses.replace(options, initial=Path(str(stored)))
+
+
+def _sha256_of(path: Path, run: Path | None) -> str:
+    """Give the hash of the weights to begin with; that of a run that has begun, where they are gone since."""
+    stored = stored_setting(run, "init_sha256")
+    if stored is not None and not path.exists():
+        return str(stored)
     try:
         return sha256_of(path)
     except OSError as error:

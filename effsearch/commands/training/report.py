@@ -65,7 +65,23 @@ def make_report(
         "weights": str(run.path / CHECKPOINTS / BEST_FILE),
         "last": str(run.path / CHECKPOINTS / LAST_FILE),
         "notes": list(plan.notes),
+        "warnings": chance_warnings(plan, accuracy),
     }
+
+
+def chance_warnings(plan: TrainPlan, accuracy: float) -> list[str]:
+    """Say it where a training has ended at chance level on validation images, with what to try."""
+    if accuracy > plan.images.learned_from:
+        return []
+    recipe, chance = plan.training.recipe, plan.images.chance_accuracy
+    rate = recipe.learning_rate * recipe.batch_size / recipe.reference_batch
+    others = "" if recipe.name == "fast" else ", or --recipe fast, which learns in fewer epochs"
+    return [
+        f"nothing was learned: the best weights score {accuracy:.1%}, and naming the commonest class always "
+        f"{chance:.1%}; try more --epochs (these were {recipe.num_epochs}){others}, another --lr "
+        f"(the peak was {rate:.3g}), a smaller "
+        "--batch-size, or a larger --resolution, with another --run"
+    ]
 
 
 def describe_training(plan: TrainPlan, compute: Compute, group: Group) -> str:

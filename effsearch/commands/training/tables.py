@@ -16,7 +16,7 @@ def print_training(report: Mapping[str, Any]) -> None:
     say(
         f"best: the {what} of epoch {best['epoch']}, chosen on validation images; tested once, after the training"
     )
-    for note in report["notes"]:
+    for note in (*report["notes"], *report.get("warnings", [])):
         say(note)
     say(f"weights: {report['weights']}")
     say(f"history: {report['history']}")
@@ -25,6 +25,9 @@ def print_training(report: Mapping[str, Any]) -> None:
 def print_trained_family(report: Mapping[str, Any]) -> None:
     """Print what the trainings of a family came to."""
     _print_rows(report["trained"])
+    for one in report["trained"]:
+        for warning in one.get("warnings", []):
+            say(f"{one['network']}: {warning}")
     say(f"family: {report['family']}; effsearch plot draws it")
 
 

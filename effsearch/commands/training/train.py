@@ -9,7 +9,13 @@ from typing import Any
 import torch
 
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
-from effsearch.commands.training.plan import TrainOptions, TrainPlan, plan_training, run_settings
+from effsearch.commands.training.plan import (
+    TrainOptions,
+    TrainPlan,
+    plan_training,
+    run_settings,
+    with_stored_initial,
+)
 from effsearch.commands.training.report import (
     CHECKPOINTS,
     describe_training,
@@ -19,7 +25,7 @@ from effsearch.commands.training.report import (
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
-from effsearch.proxy_train.full.checkpoint import EpochRow, load_best
+from effsearch.proxy_train.full.checkpoint import LAST_FILE, EpochRow, load_best
 from effsearch.proxy_train.full.epoch import StepLog
 from effsearch.proxy_train.full.group import Group, joined
 from effsearch.proxy_train.full.loop import train_fully
@@ -31,7 +37,7 @@ from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import HISTORY_FILE
+from effsearch.results.run_files import HISTORY_FILE, has_report
 from effsearch.results.run_files import TRAINED_SPEC as SPEC_NAME
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
@@ -89,6 +95,7 @@ def train_planned(
 ) -> dict[str, Any] | None:
     """Train what was planned; see `run_train`."""
     check_batch(plan.training, num_images=len(plan.images.train), group=group)
+    options = with_stored_initial(options)
     model, transfer = _begin(plan, options)
     model = model.to(compute.device)
     if not group.is_first:
@@ -138,7 +145,14 @@ def train_planned(
 def _begin(plan: TrainPlan, options: TrainOptions) -> tuple[Network, Transfer | None]:
     model = build_model(plan.spec, seed=plan.training.seed)
     narrow_classifier(model)
-    return model, None if options.initial is None else load_initial(model, options.initial)
+    if options.initial is None or (not options.initial.exists() and _needs_no_initial(options.run)):
+        return model, None
+    return model, load_initial(model, options.initial)
+
+
+def _needs_no_initial(run: Path | None) -> bool:
+    """Tell whether a run has weights of its own by now."""
+    return run is not None and (has_report(run) or (run / CHECKPOINTS / LAST_FILE).exists())
 
 
 def _train(
