@@ -17,6 +17,7 @@ from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
 from effsearch.command_line.help_pages import arrange
 from effsearch.command_line.networks import export, presets, profile, spaces
+from effsearch.command_line.prune import prune
 from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
 from effsearch.command_line.scale import scale
 from effsearch.command_line.shared import Task, do_task
@@ -86,6 +87,13 @@ app.command(
         "effsearch train runs/photos --family --recipe efficientnetv2",
     )
 )(train)
+app.command(
+    epilog=examples(
+        "effsearch prune runs/photos-trained --budget 30M-FLOPs",
+        "effsearch prune runs/photos-trained --budget 30M-FLOPs --max-params 1M --epochs 20 --run runs/photos-pruned",
+        "effsearch prune net.json --weights net.safetensors --data photos/ --budget 1M-params --steps 4",
+    )
+)(prune)
 app.command(
     epilog=examples(
         "effsearch plot",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from effsearch.commands.explaining.words import points_text
 from effsearch.results.operators import operators_words
+from effsearch.results.run_files import TRAINING_COMMANDS
 from effsearch.space.budget import short_count
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal
@@ -47,7 +48,7 @@ def print_status(report: Mapping[str, Any]) -> None:
         trained += (
             f"; best {best['accuracy']:.1%} ({best['name']}, {short_count(best['multiply_adds'])} FLOPs)"
         )
-    if report["command"] != "train":  # which is one training; its step says how far it is
+    if report["command"] not in TRAINING_COMMANDS:  # which are one training; its step says how far it is
         say(trained)
         _say_operators(report)
     step = report["step"]

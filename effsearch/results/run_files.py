@@ -25,6 +25,7 @@ SPECS_FOLDER = "specs"
 PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
 HISTORY_FILE = "history.csv"  # a training's epochs
+TRAINING_COMMANDS = frozenset({"train", "prune"})  # whose run is of one network and has epochs
 TRAINED_SPEC = "trained"  # a training's network, in specs
 FAMILY_RECORD = "family.json"  # in the folder of a family
 FAMILY_FILE = f"family/{FAMILY_RECORD}"

@@ -55,8 +55,16 @@ def trained_weights(base: Base, weights: Path | None) -> Path:
     return own
 
 
-def load_run_images(base: Base, data: str | None, watcher: Watcher) -> ImageData:
+def load_run_images(
+    base: Base, data: str | None, watcher: Watcher, *, asker: str = "--to onnx-int8"
+) -> ImageData:
     """Give the images of --data, else those of the network's run, split as the run split them.
+
+    Args:
+        base: The network.
+        data: What the user says.
+        watcher: Is shown how far decoding is.
+        asker: Who needs them, for errors.
 
     Raises:
         UsageError: Neither says which, or they have other classes than the network.
@@ -65,7 +73,7 @@ def load_run_images(base: Base, data: str | None, watcher: Watcher) -> ImageData
     own = stored_setting(base.run, "data")
     if data is None and own is None:
         raise UsageError(
-            f"--to onnx-int8 needs images, and {base.name} is no run that has some: give --data, those that the "
+            f"{asker} needs images, and {base.name} is no run that has some: give --data, those that the "
             "weights were trained on"
         )
     run = base.run if data in (None, own) else None  # else the splits are those of nobody

@@ -1,10 +1,17 @@
-"""Which network of a training is exported, and with which weights?"""
+"""Which network of a training or a pruning is meant, and with which weights?"""
 
 from pathlib import Path
 
 from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import Base, read_base, read_text
-from effsearch.results.run_files import SPECS_FOLDER, TRAINED_SPEC, is_run, read_report, read_settings
+from effsearch.results.run_files import (
+    SPECS_FOLDER,
+    TRAINED_SPEC,
+    TRAINING_COMMANDS,
+    is_run,
+    read_report,
+    read_settings,
+)
 from effsearch.space.errors import UsageError
 from effsearch.space.text import from_json
 
@@ -19,7 +26,8 @@ def read_trained(network: str, *, runs_root: Path) -> Base:
     if isinstance(network, SpecInHand) or not is_training(run):
         return read_base(network, runs_root=runs_root)
     if read_report(run) is None:
-        raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch train --run")
+        command = read_settings(run).command
+        raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch {command} --run")
     path = run / SPECS_FOLDER / f"{TRAINED_SPEC}.json"
     spec = from_json(read_text(path, what="spec file"), source=str(path))
     return Base(run.resolve().name, spec, run)
@@ -36,5 +44,5 @@ def best_weights(base: Base) -> Path | None:
 
 
 def is_training(run: Path) -> bool:
-    """Tell whether a path is a train run."""
-    return is_run(run) and read_settings(run).command == "train"
+    """Tell whether a path is a run that ends in one trained network: a training, or a pruning."""
+    return is_run(run) and read_settings(run).command in TRAINING_COMMANDS

@@ -12,8 +12,7 @@ from effsearch.proxy_train.full.score import FullScore
 from effsearch.proxy_train.full.transfer import Transfer
 from effsearch.proxy_train.kernels import switch
 from effsearch.results.run_dir import RunDir
-from effsearch.results.run_files import HISTORY_FILE
-from effsearch.results.run_files import TRAINED_SPEC as SPEC_NAME
+from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
 
@@ -26,7 +25,7 @@ def make_report(
     rows: Sequence[EpochRow],
     test: FullScore,
     transfer: Transfer | None,
-    options: TrainOptions,
+    options: TrainOptions | None,
     compute: Compute,
     group: Group,
 ) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def make_report(
     return {
         "run": str(run.path),
         "network": plan.name,
-        "spec_path": str(run.path / "specs" / f"{SPEC_NAME}.json"),
+        "spec_path": str(run.path / "specs" / f"{TRAINED_SPEC}.json"),
         "multiply_adds": cost.multiply_adds,  # as trained
         "params": cost.parameters,
         "resolution": plan.training.resolution,
@@ -54,7 +53,9 @@ def make_report(
             "loss": -negative_loss,
         },
         "test": {"accuracy": test.accuracy, "top5": test.top5, "loss": test.loss, "images": test.num_images},
-        "init": None if transfer is None else dataclasses.asdict(transfer) | {"path": str(options.initial)},
+        "init": None
+        if transfer is None or options is None
+        else dataclasses.asdict(transfer) | {"path": str(options.initial)},
         "train_seconds": seconds,
         "images_per_second": sum(row.images_per_second * row.train_seconds for row in rows)
         / max(seconds, 1e-9),

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from effsearch.commands.placement import Placement
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
 from effsearch.commands.training.plan import (
     TrainOptions,
@@ -37,8 +38,7 @@ from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import HISTORY_FILE, has_report
-from effsearch.results.run_files import TRAINED_SPEC as SPEC_NAME
+from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC, has_report
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.text import to_json
@@ -73,15 +73,21 @@ def training_process(options: TrainOptions) -> Iterator[tuple[Compute, Group]]:
     """
     if options.has_tensorboard:
         require_tensorboard()
-    device = resolve_device(options.placement.device)
+    with training_device(options.placement) as compute, joined(compute.device) as group:
+        yield compute, group
+
+
+@contextlib.contextmanager
+def training_device(placement: Placement) -> Iterator[Compute]:
+    """Prepare this process for a while; see `training_process`."""
+    device = resolve_device(placement.device)
     with contextlib.ExitStack() as stack:
         if device.type == "cpu":
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
             keep_freed_memory()
             stack.enter_context(switch.turned_on())
-        group = stack.enter_context(joined(device))
-        yield compute_on(device, options.placement.precision), group
+        yield compute_on(device, placement.precision)
 
 
 def train_planned(
@@ -101,7 +107,7 @@ def train_planned(
     if not group.is_first:
         path = group.tell("")
         if path:
-            _train(Path(path), model, plan, compute=compute, group=group)
+            train_in(Path(path), model, plan, compute=compute, group=group)
         return None
     with create_or_resume(
         options.run,
@@ -125,18 +131,18 @@ def train_planned(
                 "this training has ended before: nothing is trained, and no test image is looked at again"
             )
             return done
-        run.write_spec(SPEC_NAME, to_json(plan.spec))
-        with _said_where_it_goes_on(run, watcher):
+        run.write_spec(TRAINED_SPEC, to_json(plan.spec))
+        with said_where_it_goes_on(run, watcher):
             with (
                 EventWriter(run.path, num_epochs=_num_epochs_before(run))
                 if options.has_tensorboard
                 else contextlib.nullcontext()
             ) as events:
-                rows = _train(
+                rows = train_in(
                     run.path, model, plan, compute=compute, group=group, watcher=watcher, events=events
                 )
             write_history(run.path, rows)
-            test = _score_test(run, model, plan, compute)
+            test = score_test(run, model, plan, compute)
         report = make_report(run, plan, rows, test, transfer, options, compute, group)
         run.write_result(report)
     return report
@@ -155,7 +161,7 @@ def _needs_no_initial(run: Path | None) -> bool:
     return run is not None and (has_report(run) or (run / CHECKPOINTS / LAST_FILE).exists())
 
 
-def _train(
+def train_in(
     run: Path,
     model: Network,
     plan: TrainPlan,
@@ -201,7 +207,7 @@ def _train(
 
 
 @contextlib.contextmanager
-def _said_where_it_goes_on(run: RunDir, watcher: Watcher) -> Iterator[None]:
+def said_where_it_goes_on(run: RunDir, watcher: Watcher) -> Iterator[None]:
     """Say it where a training is stopped; what was lost is the epoch that it was in."""
     try:
         yield
@@ -218,7 +224,8 @@ def _num_epochs_before(run: RunDir) -> int:
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
-def _score_test(run: RunDir, model: Network, plan: TrainPlan, compute: Compute) -> FullScore:
+def score_test(run: RunDir, model: Network, plan: TrainPlan, compute: Compute) -> FullScore:
+    """Look at the test images, with the best weights of a training."""
     load_best(model, run.path / CHECKPOINTS)
     try:
         return score_fully(

@@ -14,6 +14,7 @@ from effsearch.results.report.json_values import (
     whole_or_none,
 )
 from effsearch.results.report.wording import budget_words, fidelity_words, last_part
+from effsearch.results.run_files import TRAINING_COMMANDS
 
 # How the driver stands, as the command that writes the report has found out.
 STATES = {
@@ -88,7 +89,7 @@ def make_headline(contents: RunContents, *, state: str) -> Headline:
     """
     result = contents.result
     best = mapping_of(result.get("best"))
-    is_training = contents.stored.command == "train"  # whose best is an epoch
+    is_training = contents.stored.command in TRAINING_COMMANDS  # whose best is an epoch
     winning = [] if is_training else [row for row in rows_of(result, "winners") or [best] if row]
     winners = tuple(_row("winner", row, best) for row in winning)
     top = winners[-1] if winners else None
@@ -117,8 +118,8 @@ def _title(contents: RunContents) -> str:
         budget = settings.get("budget")
         within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
         return f"Search of {space}{on}{within}"
-    if command == "train":
-        return f"Training of {last_part(settings.get('network', 'a network'))}{on}"
+    if command in TRAINING_COMMANDS:
+        return f"{'Training' if command == 'train' else 'Pruning'} of {last_part(settings.get('network', 'a network'))}{on}"
     base = contents.result.get("base", settings.get("base"))
     of = f" of {last_part(base)}" if isinstance(base, str) and base else ""
     if command == "scale":

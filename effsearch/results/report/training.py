@@ -8,6 +8,7 @@ from typing import Any  # JSON
 
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.json_values import list_of, mapping_of, number_or_none
+from effsearch.results.run_files import TRAINING_COMMANDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class TrainingView:
 
 def make_training(contents: RunContents) -> TrainingView | None:
     """Give a train run; None of any other."""
-    if contents.stored.command != "train":
+    if contents.stored.command not in TRAINING_COMMANDS:
         return None
     settings, result = contents.settings, contents.result
     epochs = tuple(_numbers(row) for row in contents.history)

@@ -1,0 +1,193 @@
+"""How wide may each part of a network stay, so that all of it is inside a budget?
+
+Channels go in chunks, those first whose importance is least for what they save. The network is counted as its spec
+says, with every chunk that goes, so what comes out is never over the budget.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from effsearch.space.budget import Budget, show_excess
+from effsearch.space.cost import ZERO_COST, Cost, count_cost, layer_cost
+from effsearch.space.errors import BudgetError
+from effsearch.space.layer import Layer
+from effsearch.space.layers import layers
+from effsearch.space.narrowing import WidthError, has_width, name_of, narrowed
+from effsearch.space.spec import ModelSpec
+
+LEAST_SHARE = 1 / 8  # of its channels that a part keeps, so that no layer closes
+Ranking = Literal["saving", "plain", "even"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What can be made narrower by itself, as the choice sees it."""
+
+    name: str
+    width: int
+    outputs: frozenset[str]  # names of the layers that are so wide
+    inputs: frozenset[str]  # and of those that read so many channels
+    scores: tuple[float, ...]  # importance of its channels, ascending
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is left of a network."""
+
+    spec: ModelSpec
+    widths: dict[str, int]  # by part
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    part: Part
+    width: int  # that is left of the part without it
+    rank: float
+
+
+def choose_widths(
+    spec: ModelSpec, parts: Sequence[Part], budget: Budget, *, divisor: int, ranking: Ranking
+) -> Choice:
+    """Choose how many channels of each part stay.
+
+    Args:
+        spec: The network, outside the budget.
+        parts: Of it.
+        budget: Bounds on its cost at its own resolution and classes.
+        divisor: Widths that change become multiples of it.
+        ranking: By importance for each unit of cost saved, by importance alone, or the same share of all parts.
+
+    Raises:
+        BudgetError: Nothing that may go gets the network into the budget; the smallest one is named.
+    """
+    chunks = sorted(_chunks(spec, parts, budget, divisor, ranking), key=lambda chunk: chunk.rank)
+    smallest = _settle(spec, parts, chunks, divisor)
+    if smallest is None or not budget.allows(count_cost(smallest.spec)):
+        raise BudgetError(_out_of_reach(spec, smallest, budget, divisor))
+    low, high = 0, len(chunks)  # too few, enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        choice = _settle(spec, parts, chunks[:middle], divisor)
+        is_enough = choice is not None and budget.allows(count_cost(choice.spec))
+        low, high = (low, middle) if is_enough else (middle, high)
+    choice = _settle(spec, parts, chunks[:high], divisor)
+    assert choice is not None
+    return _give_back(spec, parts, choice, chunks[:high], budget)
+
+
+def _chunks(
+    spec: ModelSpec, parts: Iterable[Part], budget: Budget, divisor: int, ranking: Ranking
+) -> list[_Chunk]:
+    walk = [layer for layer in layers(spec) if has_width(layer)]
+    whole = count_cost(spec)
+    found = []
+    for part in parts:
+        steps = widths_below(part.width, divisor)
+        above = part.width
+        for width in steps:
+            gone = part.scores[part.width - above : part.width - width]
+            mean = sum(gone) / len(gone)
+            if ranking == "saving":
+                saved = _saving(walk, part, above - width, whole, budget) / (above - width)
+                mean = mean / saved if saved > 0 else float("inf")
+            elif ranking == "even":
+                mean = (part.width - width) / part.width
+            found.append(_Chunk(part, width, mean))
+            above = width
+    return found
+
+
+def widths_below(width: int, divisor: int) -> list[int]:
+    """Give the widths that a part may come down to, the largest first."""
+    least = max(divisor, -(-int(width * LEAST_SHARE) // divisor) * divisor)
+    return list(range((width - 1) // divisor * divisor, least - 1, -divisor))
+
+
+def _saving(walk: Sequence[Layer], part: Part, num_channels: int, whole: Cost, budget: Budget) -> float:
+    """Give which share of what is bounded, and too much, so many channels of a part cost by themselves."""
+    before, left = ZERO_COST, ZERO_COST
+    for layer in walk:
+        name = name_of(layer)
+        is_output, is_input = name in part.outputs, name in part.inputs
+        if not (is_output or is_input):
+            continue
+        before += layer_cost(layer)
+        is_depthwise = layer.groups > 1
+        left += layer_cost(
+            dataclasses.replace(
+                layer,
+                out_channels=layer.out_channels - num_channels * is_output,
+                in_channels=layer.in_channels - num_channels * (is_input or is_depthwise),
+                groups=layer.groups - num_channels if is_depthwise else 1,
+            )
+        )
+    share = 0.0
+    for name, limit in budget.limits().items():
+        if getattr(whole, name) > limit:
+            share += (getattr(before, name) - getattr(left, name)) / getattr(whole, name)
+    return share
+
+
+def _settle(spec: ModelSpec, parts: Sequence[Part], chunks: Sequence[_Chunk], divisor: int) -> Choice | None:
+    """Give what is left without some chunks; widths that no spec can say move by a chunk. None where that fails."""
+    widths = {part.name: part.width for part in parts}
+    for chunk in chunks:
+        widths[chunk.part.name] = min(widths[chunk.part.name], chunk.width)
+    moved: set[str] = set()
+    for _ in range(len(parts) + 1):  # each part moves once
+        try:
+            return Choice(narrowed(spec, layer_widths(parts, widths)), widths)
+        except WidthError as error:
+            part = next((one for one in parts if error.layer in one.outputs), None)
+            if part is None or part.name in moved:
+                return None
+            moved.add(part.name)
+            smaller = [width for width in widths_below(part.width, divisor) if width < widths[part.name]]
+            larger = [
+                width
+                for width in (part.width, *widths_below(part.width, divisor))
+                if width > widths[part.name]
+            ]
+            if not (smaller or larger):
+                return None
+            widths[part.name] = smaller[0] if smaller else larger[-1]
+    return None
+
+
+def layer_widths(parts: Iterable[Part], widths: Mapping[str, int]) -> dict[str, int]:
+    """Give the widths of layers from those of parts."""
+    return {layer: widths[part.name] for part in parts for layer in part.outputs}
+
+
+def _give_back(
+    spec: ModelSpec, parts: Sequence[Part], choice: Choice, chunks: Sequence[_Chunk], budget: Budget
+) -> Choice:
+    """Give parts their last chunk back where it still fits, the most important first."""
+    above = {}
+    for part in parts:
+        mine = [part.width, *(chunk.width for chunk in chunks if chunk.part is part)]
+        above[part.name] = sorted(mine)
+    for chunk in reversed(chunks):
+        name = chunk.part.name
+        larger = [width for width in above[name] if width > choice.widths[name]]
+        if not larger or chunk.width != choice.widths[name]:
+            continue
+        widths = choice.widths | {name: larger[0]}
+        try:
+            tried = narrowed(spec, layer_widths(parts, widths))
+        except WidthError:
+            continue
+        if budget.allows(count_cost(tried)):
+            choice = Choice(tried, widths)
+    return choice
+
+
+def _out_of_reach(spec: ModelSpec, smallest: Choice | None, budget: Budget, divisor: int) -> str:
+    reached = count_cost(spec if smallest is None else smallest.spec)
+    return (
+        f"no pruning in multiples of {divisor} channels meets the budget: the smallest network has "
+        f"{show_excess(reached, budget)}; raise the budget"
+        + (", or give a smaller --divisor" if divisor > 1 else "")
+    )

@@ -1,0 +1,240 @@
+"""`effsearch prune` as a user meets it: what it leaves, how it goes on, and what it refuses."""
+
+import dataclasses
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from effsearch.proxy_train.build import build_model
+from effsearch.proxy_train.full import loop
+from effsearch.proxy_train.measure import check_count
+from effsearch.results.export.weights import read_network
+from effsearch.space.cost import count_cost
+from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.text import from_json, to_json
+
+from ..conftest import Done, Effsearch, refuses, write_colours
+
+SPEC = ModelSpec(
+    stem=StemSpec(out_channels=16),
+    stages=(
+        StageSpec(
+            out_channels=16,
+            stride=2,
+            blocks=(BlockSpec(expand_ratio=3, se_ratio=0.5), BlockSpec(expand_ratio=3, se_ratio=0.5)),
+        ),
+        StageSpec(out_channels=24, stride=1, blocks=(BlockSpec(expand_ratio=3),)),
+    ),
+    head=HeadSpec(out_channels=48),
+    resolution=12,
+    num_classes=3,
+)
+HALF = count_cost(SPEC).multiply_adds // 2
+Prune = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with images, a spec and a training of it that has learned them."""
+    from effsearch.commands.placement import Placement
+    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.train import run_train
+    from effsearch.commands.watching import Watcher
+
+    folder = tmp_path_factory.mktemp("trained")
+    write_colours(folder / "colours")
+    (folder / "net.json").write_text(to_json(SPEC))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("EFFSEARCH_CACHE", str(cache))
+        options = TrainOptions(
+            network="net.json",
+            data="colours",
+            num_epochs=6,
+            batch_size=32,
+            placement=Placement(engine="local", num_workers=1, device="cpu"),
+            run=Path("run"),
+            runs_root=Path("runs"),
+        )
+        with Watcher() as watcher:
+            run_train(options, watcher)
+    return folder
+
+
+@pytest.fixture
+def prune(effsearch: Effsearch, trained: Path) -> Prune:
+    """Prunes the training to half of its multiply-adds, and trains for two epochs, into `pruned`."""
+    shutil.copytree(trained, Path.cwd(), dirs_exist_ok=True)
+
+    def call(*words: str, network: str = "run", budget: str = f"{HALF}-FLOPs", run: str = "pruned") -> Done:
+        plain = ("--epochs", "2", "--batch-size", "32", "--device", "cpu")
+        return effsearch("prune", network, "--budget", budget, *plain, "--run", run, *words)
+
+    return call
+
+
+def weights_of(run: str, name: str = "best") -> dict[str, torch.Tensor]:
+    return load_file(Path(run, "checkpoints", f"{name}.safetensors"))
+
+
+def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("importance", ["taylor", "magnitude", "bn"])
+def test_a_training_is_pruned_into_the_budget_and_says_what_it_cost(prune: Prune, importance: str) -> None:
+    report = prune("--importance", importance, "--json").json
+    spec = from_json(Path(report["spec_path"]).read_text())
+    cost = count_cost(spec)
+    assert cost.multiply_adds == report["multiply_adds"] <= HALF
+    assert cost.multiply_adds > 0.75 * HALF  # divisor 8 leaves no finer choice in so small a network
+    check_count(spec)
+    assert report["before"]["multiply_adds"] == count_cost(SPEC).multiply_adds
+    assert report["right_after"]["multiply_adds"] == cost.multiply_adds
+    assert report["before"]["accuracy"] > 0.8
+    assert report["best"]["accuracy"] > 0.6
+    assert report["test"]["images"] > 0
+    assert {row["part"] for row in report["widths"]} >= {"stem", "stages.0.1", "head.conv"}
+    settings = json.loads(Path("pruned", "settings.json").read_text())
+    assert settings["command"] == "prune"
+    assert settings["settings"]["budget"] == {"multiply_adds": HALF}
+    assert json.loads(Path("pruned", "report.json").read_text()) == report
+    read_network(spec, Path(report["weights"]))
+    assert Path("pruned", "history.csv").read_text().count("\n") == 3
+
+
+def test_every_bound_holds(prune: Prune) -> None:
+    few = count_cost(SPEC).parameters * 2 // 5
+    report = prune("--max-params", f"{few}", "--json").json
+    assert report["multiply_adds"] <= HALF
+    assert report["params"] <= few
+
+
+def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -> None:
+    assert prune().code == 0
+    for target, out in (("torch", "net.py"), ("safetensors", "w.safetensors"), ("timm", "t.py")):
+        exported = effsearch("export", "pruned", "--to", target, "--out", out, "--json").json
+        assert exported["weights"] == "pruned/checkpoints/best.safetensors"
+    profile = effsearch("profile", "pruned/specs/trained.json", "--json").json
+    assert profile["multiply_adds"] == profile["fvcore_conv_linear"]
+    again = prune("--json", network="pruned", budget=f"{HALF // 2}-FLOPs", run="twice").json
+    assert again["multiply_adds"] <= HALF // 2
+    words = ("--init", "pruned/checkpoints/best.safetensors", "--epochs", "1", "--batch-size", "32")
+    more = effsearch("train", "pruned/specs/trained.json", "--data", "colours", *words, "--run", "more")
+    assert more.code == 0, more.err
+    assert effsearch("status", "pruned").out.splitlines()[0] == "prune in pruned: ended"
+    refuses(effsearch("report", "pruned"), 2, "pruned is a pruning")
+
+
+def test_a_spec_with_weights_is_pruned_as_its_run_is(prune: Prune) -> None:
+    words = ("--weights", "run/checkpoints/best.safetensors", "--data", "colours")
+    report = prune(*words, "--json", network="run/specs/trained.json", run="by-spec").json
+    by_run = prune("--json").json
+    assert report["widths"] == by_run["widths"]
+    assert report["right_after"] == by_run["right_after"]
+
+
+def test_the_table_and_what_is_said_meanwhile(prune: Prune) -> None:
+    ended = prune()
+    assert "widths before and after" in ended.out
+    assert "right after" in ended.out
+    assert "looked at once" in ended.out
+    assert "epoch 2 of 2: loss" in ended.err
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_pruning_that_was_stopped_goes_on_to_the_same_weights(
+    prune: Prune, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    whole = prune(run="whole")
+    assert whole.code == 0
+    train_epoch = loop.train_epoch
+
+    def stop(state, *rest, **more):  # type: ignore[no-untyped-def]  # stands in for another
+        if len(state.rows) + 1 == epoch:
+            raise KeyboardInterrupt
+        return train_epoch(state, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_epoch", stop)
+        ended = prune()
+    assert ended.code == 130
+    assert f"stopped after epoch {epoch - 1}" in ended.err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "effsearch.commands.pruning.prune.prune_network", lambda *_: pytest.fail("pruned twice")
+        )
+        again = prune()
+    assert again.code == 0
+    assert "pruned before: the training goes on" in again.err
+    assert same_tensors(weights_of("whole"), weights_of("pruned"))
+    ended = prune()
+    assert "no test image is looked at again" in ended.err
+
+
+def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_epoch", stop)
+        assert prune().code == 130
+    path = Path("pruned", "checkpoints", "pruned.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    refuses(prune(), 1, "pruned.safetensors are damaged")
+
+
+def test_other_settings_are_refused(prune: Prune) -> None:
+    assert prune().code == 0
+    refuses(prune("--divisor", "4"), 2, "pruning.divisor was 8, now 4")
+
+
+def test_what_cannot_be_pruned_is_one_line(prune: Prune) -> None:
+    refuses(prune(budget="1G-FLOPs"), 2, "run is inside 1G-FLOPs already")
+    refuses(prune(budget="100-FLOPs"), 2, "the smallest network has", "smaller --divisor")
+    refuses(prune("--divisor", "0"), 2, "--divisor must be from 1 to 256")
+    refuses(prune("--steps", "0"), 2, "--steps must be from 1 to 100")
+    refuses(prune(network="efficientnet-b0"), 2, "needs trained weights", "--weights")
+    refuses(prune(network="net.json"), 2, "needs trained weights")
+    refuses(prune("--weights", "run/checkpoints/best.safetensors", network="net.json"), 2, "give --data")
+    refuses(prune("--weights", "none.safetensors"), 2, "none.safetensors")
+    Path("damaged.safetensors").write_bytes(b"nothing")
+    refuses(prune("--weights", "damaged.safetensors"), 2, "is no safetensors file")
+    other = dataclasses.replace(SPEC, head=HeadSpec(out_channels=56))
+    Path("other.json").write_text(to_json(other))
+    words = ("--weights", "run/checkpoints/best.safetensors", "--data", "colours")
+    refuses(prune(*words, network="other.json", run="x1"), 2, "weights of another network")
+    write_colours(Path("two"), names=("red", "green"))
+    refuses(prune("--data", "two"), 2, "has 3 classes and", "has 2")
+    refuses(prune(network="nothing"), 2, "nothing")
+
+
+def test_weights_that_know_nothing_are_refused(prune: Prune) -> None:
+    from effsearch.results.export.weights import write_weights
+
+    spec = from_json(Path("run", "specs", "trained.json").read_text())
+    weights = build_model(spec, seed=0).state_dict()
+    weights["head.classifier.weight"].zero_()  # every image is of one class
+    write_weights(Path("fresh.safetensors"), weights, spec)
+    refuses(prune("--weights", "fresh.safetensors"), 2, "give weights that were trained on these images")
+
+
+def test_a_missing_library_is_one_line(prune: Prune, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch_pruning" else find_spec(name)
+    )
+    refuses(prune(), 2, "pip install 'effsearch[prune]'")
+
+
+def test_several_processes_are_refused(prune: Prune, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refuses(prune(), 2, "one process")
