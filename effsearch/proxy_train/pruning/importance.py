@@ -39,7 +39,11 @@ def score_channels(
         return _loss_changes(model, list(units), batches)
     measure = _measure(importance)
     scores = {unit.name: [measure(group.handle) for group in unit.groups] for unit in units}
-    return {name: found for name, found in scores.items() if all(one is not None for one in found)}
+    return {
+        name: [one.nan_to_num() for one in found]  # where all are zero their mean is too
+        for name, found in scores.items()
+        if all(one is not None for one in found)
+    }
 
 
 def _measure(importance: Importance) -> Any:

@@ -221,6 +221,15 @@ def test_channels_without_effect_go_first() -> None:
         assert torch.allclose(rebuilt(model, choice.spec)(images), wanted, atol=1e-5)
 
 
+def test_a_layer_of_zeros_has_scores_of_zero() -> None:
+    spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=32, num_classes=10)
+    model = lived_in(spec)
+    for norm in ("stages.1.0.expand_norm", "stages.1.0.depthwise_norm"):
+        nn.init.zeros_(model.get_submodule(norm).weight)  # type: ignore[arg-type]
+    scores = score_channels(model, find_units(model).units, "bn", [])
+    assert torch.equal(scores["stages.1.0.expand"][0], torch.zeros(72))
+
+
 def test_settled_norms_have_the_statistics_of_their_maps() -> None:
     spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=32, num_classes=10)
     model = lived_in(spec)
