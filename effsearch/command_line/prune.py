@@ -16,8 +16,8 @@ from effsearch.command_line.shared import (
     Precision,
     PrecisionOption,
     Run,
+    Task,
     placement_of,
-    print_report,
 )
 from effsearch.command_line.train import RecipeChoice
 
@@ -74,7 +74,7 @@ def prune(
     run: Run = None,
     as_json: Json = False,
     config: Config = None,
-) -> None:
+) -> Task:
     """Take channels out of a trained network until it fits a budget, and train what is left a little.
 
     What comes out is a network like any other, in a run like a training's: for export, profile and train.
@@ -82,7 +82,6 @@ def prune(
     from effsearch.commands.pruning.plan import PruneOptions
     from effsearch.commands.pruning.prune import run_prune
     from effsearch.commands.pruning.tables import print_pruning
-    from effsearch.commands.watching import Watcher
     from effsearch.proxy_train.pruning.prune import RANKINGS, PruneSettings
     from effsearch.space.budget import parse_budget
 
@@ -116,6 +115,4 @@ def prune(
         run=run,
         runs_root=RUNS_ROOT,
     )
-    with Watcher() as watcher:
-        report = run_prune(options, watcher)
-    print_report(report, as_json, print_pruning)
+    return Task(lambda watcher: run_prune(options, watcher), print_pruning, as_json)

@@ -32,6 +32,7 @@ from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
 from effsearch.results.export.weights import read_network
 from effsearch.results.json_files import read_json, write_json
 from effsearch.results.run_dir import RunDir, create_or_resume
+from effsearch.results.run_files import TRAINED_SPEC
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError

@@ -119,7 +119,8 @@ def _title(contents: RunContents) -> str:
         within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
         return f"Search of {space}{on}{within}"
     if command in TRAINING_COMMANDS:
-        return f"{'Training' if command == 'train' else 'Pruning'} of {last_part(settings.get('network', 'a network'))}{on}"
+        doing = "Training" if command == "train" else "Pruning"
+        return f"{doing} of {last_part(settings.get('network', 'a network'))}{on}"
     base = contents.result.get("base", settings.get("base"))
     of = f" of {last_part(base)}" if isinstance(base, str) and base else ""
     if command == "scale":
