@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -13,6 +13,11 @@ import pytest
 from PIL import Image
 
 from effsearch import cli
+from effsearch.space.anchors import anchor_sizes
+from effsearch.space.cost import layers_cost
+from effsearch.space.latency_table import Block, LatencyConditions, LatencyTable
+from effsearch.space.search_space import SearchSpace
+from effsearch.space.space_blocks import blocks_of, space_blocks
 from effsearch.space.spec import BLOCK_KINDS, Activation, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -31,6 +36,49 @@ def hears_control_c() -> Iterator[None]:
 def random_spec() -> Callable[[np.random.Generator], ModelSpec]:
     """Draws a small network anywhere in the schema: every kind, squeeze-excite, skip, stem, head and odd sizes."""
     return _draw_spec
+
+
+MakeTable = Callable[..., LatencyTable]
+
+
+def formula_nanoseconds(block: Block) -> int:
+    """What a block takes in tables by formula: not by its multiply-adds, so that bounds on the two differ."""
+    cost = layers_cost(block)
+    return 1_000 * len(block) + cost.activations + cost.multiply_adds // 50
+
+
+@pytest.fixture(scope="session")
+def make_table() -> MakeTable:
+    """Makes the latency table of a space, or of specs, by `formula_nanoseconds`."""
+
+    def make(
+        space: SearchSpace | None = None,
+        *,
+        resolution: int = 32,
+        num_classes: int = 10,
+        specs: Iterable[ModelSpec] = (),
+        error: float = 0.05,
+        machine: str = "a machine",
+    ) -> LatencyTable:
+        blocks = blocks_of(specs)
+        if space is not None:
+            blocks |= space_blocks(space, resolution=resolution, num_classes=num_classes)
+            blocks |= blocks_of(anchor_sizes(resolution=resolution, num_classes=num_classes))
+        return LatencyTable(
+            nanoseconds={name: formula_nanoseconds(block) for name, block in blocks.items()},
+            error=error,
+            mean_error=0.04,
+            raw_error=0.2,
+            num_networks=20,
+            conditions=LatencyConditions(
+                runtime="torch", version="1", device="cpu", num_threads=1, batch_size=1, machine=machine
+            ),
+            time="2026-01-02T03:04:05+00:00",
+            seconds=30.0,
+            processor_share=1.0,
+        )
+
+    return make
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,20 @@ def baseline(
     ] = None,
     max_params: Annotated[str | None, typer.Option(help="Further bound, such as 5.3M.")] = None,
     max_activations: Annotated[str | None, typer.Option(help="Further bound, such as 7M.")] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option(
+            help="Bound on the time of one image on this machine (torch, one thread), such as 5ms; alone or further. "
+            "Its blocks are timed before the search, and the finalists whole."
+        ),
+    ] = None,
+    latency_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="Times of another runtime or machine for --max-latency, made there by effsearch profile --space "
+            "SPACE --latency --out FILE."
+        ),
+    ] = None,
     space: Annotated[str, typer.Option(help="Shipped search space, or a YAML file of one.")] = "mbconv",
     data: Annotated[
         str,
@@ -185,11 +199,13 @@ def baseline(
     if objective is Objective.accuracy:
         refuse_given(context, ("reward_exponent",), "it counts with --objective reward")
     second: Any = multi_objective and SECOND_OBJECTIVES.get(multi_objective.value, multi_objective.value)
-    has_budget = budget is not None or max_params is not None or max_activations is not None
+    has_budget = any(bound is not None for bound in (budget, max_params, max_activations, max_latency))
     options = BaselineOptions(
         budget=budget if has_budget else "400M-FLOPs",
         max_params=max_params,
         max_activations=max_activations,
+        max_latency=max_latency,
+        latency_table=latency_table,
         space=space,
         resolution=resolution,
         num_classes=classes,

@@ -1,12 +1,17 @@
 """What may be asked of networks and spaces: profile, export, spaces, presets."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from effsearch.command_line.shared import RUNS_ROOT, Json, Task, refuse_given
+from effsearch.space.errors import UsageError
+
+if TYPE_CHECKING:
+    from effsearch.proxy_train.latency.target import LatencyTarget
 
 
 class Target(StrEnum):
@@ -21,27 +26,106 @@ class Target(StrEnum):
     pycls = "pycls"
 
 
+class Runtime(StrEnum):
+    """What a network is timed with."""
+
+    torch = "torch"
+    onnxruntime = "onnxruntime"
+
+
+class LatencyDevice(StrEnum):
+    """What a network is timed on."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def profile(
-    network: Annotated[str, typer.Argument(help="Preset or spec file.")],
+    context: typer.Context,
+    network: Annotated[str | None, typer.Argument(help="Preset or spec file.", show_default=False)] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels; default: the network's own.")
     ] = None,
     classes: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Classes; default: the network's own.")
     ] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Time it, whole and block by block, with fresh weights.")
+    ] = False,
+    runtime: Annotated[
+        Runtime | None,
+        typer.Option(help="What to time it with; default: torch, and onnxruntime where that is installed."),
+    ] = None,
+    device: Annotated[LatencyDevice, typer.Option(help="What to time it on.")] = LatencyDevice.cpu,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads, on the CPU.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="Images in a pass.")] = 1,
+    space: Annotated[
+        str | None,
+        typer.Option(help="With --latency: time every block of this space, for effsearch baseline."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --space: the file that --latency-table is given.")
+    ] = None,
     as_json: Json = False,
 ) -> Task:
-    """Count what a network costs, and compare with fvcore and torch.
+    """Count what a network costs, compare with fvcore and torch, and time it.
 
     FLOPs are the paper's: multiply-adds of convolutions and linear layers for one image. Beside them stand
-    parameters, activations, and what fvcore and torch count. Nothing is trained.
+    parameters, activations, and what fvcore and torch count. With --latency it is timed on this machine, whole and
+    block by block; with --space, every block of a space, as a table for baseline. Nothing is trained.
     """
-    from effsearch.commands.profile import profile_network
+    if (network is None) == (space is None):
+        raise UsageError("name a network, or with --latency a --space")
+    if not latency:
+        refuse_given(context, ("runtime", "device", "threads", "batch", "space"), "it counts with --latency")
+    if space is None:
+        refuse_given(context, ("out",), "it is for --space")
+    if device is LatencyDevice.cuda:
+        refuse_given(context, ("threads",), "a GPU has no threads of this kind")
+    from effsearch.commands.latency_tables import print_latencies, print_table_record
+    from effsearch.commands.profile import profile_network, profile_space
     from effsearch.commands.tables import print_profile
 
+    targets = _latency_targets(runtime, device.value, threads, batch) if latency else []
+    if space is not None:
+        return Task(
+            lambda watcher: profile_space(
+                space,
+                resolution=resolution,
+                num_classes=classes,
+                target=targets[0],
+                out=out,
+                watcher=watcher,
+            ),
+            print_table_record,
+            as_json,
+        )
+    assert network is not None
+
+    def show(report: Mapping[str, Any]) -> None:
+        print_profile(report)
+        if latency:
+            print_latencies(report)
+
     return Task(
-        lambda _: profile_network(network, resolution=resolution, num_classes=classes), print_profile, as_json
+        lambda _: profile_network(network, resolution=resolution, num_classes=classes, targets=targets),
+        show,
+        as_json,
     )
+
+
+def _latency_targets(
+    runtime: Runtime | None, device: Literal["cpu", "cuda"], threads: int, batch: int
+) -> list["LatencyTarget"]:
+    """Give what a network is timed with: what was named, else torch and, where it is installed, onnxruntime."""
+    from effsearch.proxy_train.latency.target import LatencyTarget, runtimes_for
+
+    names = runtimes_for(device)
+    if runtime is not None:
+        names = ["torch" if runtime is Runtime.torch else "onnxruntime"]
+    return [
+        LatencyTarget(runtime=name, device=device, num_threads=threads, batch_size=batch) for name in names
+    ]
 
 
 def export(

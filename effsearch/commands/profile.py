@@ -1,21 +1,46 @@
 """effsearch profile: what a network costs, by three counts."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from effsearch.commands.inputs import read_spec
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost, part_costs
+from effsearch.space.errors import UsageError
+from effsearch.space.latency_table import LatencyTable, to_json
+from effsearch.space.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from effsearch.commands.watching import Watcher
+    from effsearch.proxy_train.latency.target import LatencyTarget
+
+DEFAULT_RESOLUTION = 224
+DEFAULT_CLASSES = 1000
 
 
-def profile_network(name: str, *, resolution: int | None, num_classes: int | None) -> dict[str, Any]:
-    """Count a preset or spec file at its own or another resolution and number of classes.
+def profile_network(
+    name: str,
+    *,
+    resolution: int | None,
+    num_classes: int | None,
+    targets: Sequence["LatencyTarget"] = (),
+) -> dict[str, Any]:
+    """Count a preset or spec file at its own or another resolution and number of classes, and time it.
+
+    Args:
+        name: Preset or spec file.
+        resolution: Pixels; None: the network's own.
+        num_classes: None: the network's own.
+        targets: What to time it with.
 
     Returns:
         JSON values; `fvcore_total` and `torch_flops` are the counts of those libraries.
 
     Raises:
         SpecError: The name is neither a preset nor a spec file.
+        UsageError: A target is not there.
     """
     short_name, spec = read_spec(name)
     spec = dataclasses.replace(
@@ -45,4 +70,66 @@ def profile_network(name: str, *, resolution: int | None, num_classes: int | Non
             }
             for part, part_cost in part_costs(spec).items()
         ],
+        **({"latency": _latencies(spec, targets)} if targets else {}),
+    }
+
+
+def _latencies(spec: ModelSpec, targets: Sequence["LatencyTarget"]) -> list[dict[str, Any]]:
+    from effsearch.proxy_train.latency.measure_blocks import measure_blocks
+    from effsearch.proxy_train.latency.target import require_target
+
+    for target in targets:  # before anything is timed
+        require_target(target)
+    return [dataclasses.asdict(measure_blocks(spec, target)) for target in targets]
+
+
+def profile_space(
+    name: str,
+    *,
+    resolution: int | None,
+    num_classes: int | None,
+    target: "LatencyTarget",
+    out: Path | None,
+    watcher: "Watcher",
+) -> dict[str, Any]:
+    """Time the blocks of a space on this machine, and write the table that a search can go by.
+
+    Returns:
+        JSON values.
+
+    Raises:
+        UsageError: There is no such space or target.
+        RunError: The file cannot be written.
+    """
+    from effsearch.commands.inputs import read_space
+    from effsearch.commands.latency_table import measured_table
+    from effsearch.results.atomic import write_text_atomic
+
+    space = read_space(name)
+    resolution = resolution or space.resolution or DEFAULT_RESOLUTION
+    num_classes = num_classes or space.num_classes or DEFAULT_CLASSES
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}")
+    table = measured_table(space, target, resolution=resolution, num_classes=num_classes, watcher=watcher)
+    if out is not None:
+        write_text_atomic(out, to_json(table))
+    return _table_record(table) | {
+        "space": space.name,
+        "resolution": resolution,
+        "classes": num_classes,
+        "out": None if out is None else str(out),
+    }
+
+
+def _table_record(table: LatencyTable) -> dict[str, Any]:
+    return {
+        "blocks": len(table.nanoseconds),
+        "conditions": dataclasses.asdict(table.conditions),
+        "networks": table.num_networks,
+        "mean_error": table.mean_error,
+        "error": table.error,
+        "raw_error": table.raw_error,
+        "seconds": table.seconds,
+        "processor_share": table.processor_share,
+        "table": table.fingerprint,
     }

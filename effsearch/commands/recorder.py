@@ -14,6 +14,7 @@ from effsearch.results.screened import read_screening, to_screen_entry
 from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
 from effsearch.search.problem import Problem
+from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Precision
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point, SearchSpace
@@ -45,9 +46,13 @@ class Recorder:
         self._train_function = train_function
         self._screened: list[LedgerEntry] = []  # not yet written
 
-    def history(self) -> list[Evaluation]:
-        """Give the trainings that the ledger holds, oldest first, but for those that only check a proxy."""
-        return [from_entry(entry) for entry in self._ledger.entries if entry.kind in SEARCH_KINDS]
+    def history(self, table: LatencyTable | None = None) -> list[Evaluation]:
+        """Give the trainings that the ledger holds, oldest first, but for those that only check a proxy.
+
+        Args:
+            table: Of the latencies that their costs are to have.
+        """
+        return [from_entry(entry, table) for entry in self._ledger.entries if entry.kind in SEARCH_KINDS]
 
     def seconds_spent(self) -> float:
         """Give the wall time that earlier calls took to search."""

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from effsearch.commands.baseline.latency_words import latency_words
 from effsearch.commands.explaining.words import points_text
 from effsearch.results.operators import operators_words
 from effsearch.results.run_files import TRAINING_COMMANDS
-from effsearch.space.budget import short_count
+from effsearch.space.budget import short_amount, short_count, short_time
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal
 
@@ -83,7 +84,7 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     names = {row["name"] for row in networks}
     networks += [row for row in report["anchors"] if row["name"] not in names]
     is_reward = report["objective"] == "reward"
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for row in networks:
         accuracies = row["accuracies"]
         is_shorter = row["rung"] < report["best"]["rung"]
@@ -97,10 +98,22 @@ def print_baseline(report: Mapping[str, Any]) -> None:
                 short_count(row["multiply_adds"]),
                 short_count(row["params"]),
                 short_count(row["activations"]),
+                *([] if report["latency"] is None else _latency_cells(row)),
             )
         )
     expected = "expected reward" if is_reward else "expected"
-    columns = ("network", "accuracy", "spread", "seeds", expected, "FLOPs", "params", "activations")
+    columns: tuple[str, ...] = (
+        "network",
+        "accuracy",
+        "spread",
+        "seeds",
+        expected,
+        "FLOPs",
+        "params",
+        "activations",
+    )
+    if report["latency"] is not None:
+        columns = (*columns, "predicted", "measured")
     print_table(
         f"validation accuracy on the proxy; the winner has the best {expected}{'' if is_reward else ' score'}",
         columns,
@@ -122,8 +135,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         _print_front(report)
     if len(report["winners"]) > 1:
         for winner in report["winners"]:
-            bound = next(limit for limit in winner["budget"].values() if limit is not None)
-            say(f"best within {short_count(bound)}: {winner['name']}, {winner['spec_path']}")
+            name, bound = next(one for one in winner["budget"].items() if one[1] is not None)
+            say(f"best within {short_amount(name, bound)}: {winner['name']}, {winner['spec_path']}")
     failed = f", {report['failures']} of them failed" if report["failures"] else ""
     ends = {
         "trials": "the asked number is reached",
@@ -134,12 +147,24 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     _say_operators(report)
     say(f"best network: {report['best']['spec_path']}")
+    for line in latency_words(report):
+        say(line)
     for line in report["warnings"]:
         say(line)
     if report["certificate"]:
         say(report["certificate"])
     for line in report["explanation"]:
         say(line)
+
+
+def _latency_cells(row: Mapping[str, Any]) -> list[str]:
+    """Write what a network was predicted to take and what it takes, with a mark where that is too much."""
+    measured = row["measured_nanoseconds"]
+    too_much = " !" if row["keeps_latency"] is False else ""
+    return [
+        short_time(row["predicted_nanoseconds"]),
+        "-" if measured is None else f"{short_time(measured)}{too_much}",
+    ]
 
 
 def _say_operators(report: Mapping[str, Any]) -> None:
@@ -178,6 +203,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
             "FLOPs drawn: least / median / most",
             " / ".join(short_count(costs[key]) for key in ("least", "median", "most")),
         ),
+        *_latency_rows(plan["latency"]),
         ("inside the budget", f"{plan['share_inside']:.2%} of the space ({plan['budget']})"),
         ("screening", plan["screening"]),
         ("one training", f"about {plan['seconds_per_training']:.1f} s"),
@@ -185,6 +211,16 @@ def print_plan(plan: Mapping[str, Any]) -> None:
         ("anchors", ", ".join(plan["anchors"]) or "none"),
     ]
     print_table("dry run: nothing was trained", ("", ""), rows)
+
+
+def _latency_rows(latency: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if latency is None:
+        return []
+    drawn = (short_time(latency[f"{key}_nanoseconds"]) for key in ("least", "median", "most"))
+    return [
+        ("latency predicted: least / median / most", " / ".join(drawn)),
+        ("on", latency["conditions"]),
+    ]
 
 
 def print_validation(report: Mapping[str, Any]) -> None:

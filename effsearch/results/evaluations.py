@@ -10,6 +10,7 @@ from typing import Any
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
+from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Job, ProxyResult, fidelity_from
 from effsearch.space.text import from_json, to_dict
 
@@ -62,8 +63,8 @@ def to_entry(
     )
 
 
-def from_entry(entry: LedgerEntry) -> Evaluation:
-    """Give the ended training behind an entry, for a search that goes on.
+def from_entry(entry: LedgerEntry, table: LatencyTable | None = None) -> Evaluation:
+    """Give the ended training behind an entry, for a search that goes on; its cost has the latency of a table.
 
     Raises:
         SpecError: The entry's network or fidelity does not hold.
@@ -89,7 +90,7 @@ def from_entry(entry: LedgerEntry) -> Evaluation:
         name=entry.name,
         spec=spec,
         network=network_hash(spec),
-        cost=count_cost(spec),
+        cost=count_cost(spec, table),
         fidelity=fidelity,
         seed=entry.seed,
         replicate=entry.replicate,

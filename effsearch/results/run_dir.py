@@ -8,6 +8,7 @@ specs/            one file per emitted network
 plots/            figures
 space.yaml        the space, where it is the user's own
 report.json       the final result
+latency.json      times of blocks, and latency_measured.json of whole networks, where latency is bounded
 checkpoints/      weights that promoted networks go on from; they save time alone
 status.json       what its workers last did; replaced all the time and never synced
 run.lock          who is writing

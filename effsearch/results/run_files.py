@@ -27,6 +27,8 @@ SPACE_FILE = "space.yaml"  # of a space that is not shipped
 HISTORY_FILE = "history.csv"  # a training's epochs
 TRAINING_COMMANDS = frozenset({"train", "prune"})  # whose run is of one network and has epochs
 TRAINED_SPEC = "trained"  # a training's network, in specs
+LATENCY_FILE = "latency.json"  # what its networks' latencies were predicted by
+LATENCY_CHECK_FILE = "latency_measured.json"  # networks of it measured whole
 FAMILY_RECORD = "family.json"  # in the folder of a family
 FAMILY_FILE = f"family/{FAMILY_RECORD}"
 

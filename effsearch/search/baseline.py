@@ -21,10 +21,10 @@ from effsearch.search.ranking import Ranked
 from effsearch.search.trained import Trained
 from effsearch.space.anchors import Anchor
 from effsearch.space.canonical import network_hash
-from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import Evaluation, EvaluationKind, Job, derive_seed
 from effsearch.space.proxy import fidelity_for
+from effsearch.space.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ def search_baseline(
     history: Sequence[Evaluation] = (),
     expected_seconds: float = 0.0,
     notify: Callable[[Progress], None] = lambda progress: None,
+    keeps: Callable[[ModelSpec], bool] = lambda spec: True,
 ) -> BaselineResult:
     """Search a space inside its budgets.
 
@@ -71,6 +72,8 @@ def search_baseline(
         history: Trainings recorded by earlier calls on the same run, oldest first.
         expected_seconds: Guess at the time of one training at the first rung until one has ended.
         notify: Is told of every ended training.
+        keeps: Tells whether a network keeps to what the budgets could only predict; no other is confirmed, and
+            none wins while one that keeps has a score.
 
     Raises:
         BudgetError: Nothing in the space fits.
@@ -79,7 +82,7 @@ def search_baseline(
     time = TimeLimit(
         settings.minutes, clock=clock, expected_seconds=expected_seconds, fidelity=problem.rungs[0]
     )
-    search = _Search(problem, settings, executor, proposer, time, record, notify)
+    search = _Search(problem, settings, executor, proposer, time, record, notify, keeps)
     search.take_history(history)
     search.run_trials()
     search.run_confirmation()
@@ -96,7 +99,7 @@ def anchor_job(anchor: Anchor, problem: Problem, seed: int) -> Job:
         name=anchor.name,
         spec=anchor.spec,
         network=network,
-        cost=count_cost(anchor.spec),
+        cost=problem.count(anchor.spec),
         fidelity=fidelity_for(anchor.spec, problem.rungs[0], target_resolution=problem.resolution),
         seed=derive_seed(seed, network, 0),
         choices={} if point is None else problem.space.labels_at(point),
@@ -114,6 +117,7 @@ class _Search:
         time: TimeLimit,
         record: Callable[[Evaluation], None],
         notify: Callable[[Progress], None],
+        keeps: Callable[[ModelSpec], bool],
     ) -> None:
         self.problem = problem
         self.settings = settings
@@ -122,6 +126,7 @@ class _Search:
         self.time = time
         self.record = record
         self.notify = notify
+        self.keeps = keeps
         self.trained = Trained(problem, settings, proposer)
         self.stopped_by: StopReason = "trials"
         self.num_handed_out = 0
@@ -268,7 +273,8 @@ class _Search:
 
     def choose_finalists(self) -> list[str]:
         self.proposer.settle()
-        return choose_finalists(self.trained, self.problem.budgets, self.settings.num_finalists)
+        num_finalists = self.settings.num_finalists
+        return choose_finalists(self.trained, self.problem.budgets, num_finalists, keeps=self.keeps)
 
     # Result
 
@@ -278,10 +284,9 @@ class _Search:
         evaluations = self.trained.evaluations
         anchor_networks = [network_hash(anchor.spec) for anchor in self.problem.anchors]
         finalists = [one for one in ranked if one.rung == ranked[0].rung]
+        inside = [[one for one in ranked if budget.allows(one.cost)] for budget in self.problem.budgets]
         winners = [
-            next(one for one in ranked if budget.allows(one.cost))
-            for budget in self.problem.budgets
-            if any(budget.allows(one.cost) for one in ranked)
+            next((one for one in those if self.keeps(one.spec)), those[0]) for those in inside if those
         ]
         return BaselineResult(
             winners=tuple(winners),

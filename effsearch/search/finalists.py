@@ -5,19 +5,34 @@ is confirmed to the end, whatever the fresh seeds came to: a model fitted anew m
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from effsearch.search.trained import Trained
 from effsearch.space.budget import Budget
+from effsearch.space.spec import ModelSpec
 
 
-def choose_finalists(trained: Trained, budgets: Sequence[Budget], num_finalists: int) -> list[str]:
-    """Give the networks of each budget that are believed to be best."""
+def choose_finalists(
+    trained: Trained,
+    budgets: Sequence[Budget],
+    num_finalists: int,
+    *,
+    keeps: Callable[[ModelSpec], bool] = lambda spec: True,
+) -> list[str]:
+    """Give the networks of each budget that are believed to be best.
+
+    Args:
+        trained: What there is to choose from.
+        budgets: For each, finalists are chosen.
+        num_finalists: Of each budget.
+        keeps: Tells whether a network keeps to what a budget could only predict; asked of the best alone.
+    """
     by_belief = trained.by_belief()
     chosen: list[str] = []
     for budget in budgets:
-        inside = [one for one in by_belief if budget.allows(trained.first_jobs[one].cost)]
-        chosen += inside[:num_finalists]
+        jobs = (trained.first_jobs[one] for one in by_belief)
+        kept = (job.network for job in jobs if budget.allows(job.cost) and keeps(job.spec))
+        chosen += itertools.islice(kept, num_finalists)
     return list(dict.fromkeys(chosen))
 
 

@@ -7,9 +7,12 @@ from effsearch.search.placement.time_limit import check_minutes
 from effsearch.search.ranking import RewardExponents
 from effsearch.space.anchors import Anchor
 from effsearch.space.budget import Budget
+from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import Evaluation, Fidelity
+from effsearch.space.screening import Costs, IntArray, screen
 from effsearch.space.search_space import SearchSpace
+from effsearch.space.spec import ModelSpec
 
 SamplerName = Literal["thompson", "tpe", "random", "nsga2", "gp", "evolution"]
 Objective = Literal["accuracy", "reward"]
@@ -96,6 +99,20 @@ class Problem:
     def budget(self) -> Budget:
         """The widest budget."""
         return self.budgets[-1]
+
+    def count(self, spec: ModelSpec) -> Cost:
+        """Give what a network costs, by all that the budgets count."""
+        return count_cost(spec, self.budget.latency_table)
+
+    def costs(self, points: IntArray) -> Costs:
+        """Give what the networks of (num_points, num_dimensions) choice indices cost."""
+        return screen(
+            self.space,
+            points,
+            resolution=self.resolution,
+            num_classes=self.num_classes,
+            table=self.budget.latency_table,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

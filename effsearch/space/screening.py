@@ -4,8 +4,8 @@ The count is the same closed one as `cost.count_cost`, read off the same layer w
 widths, stride, size) is walked once, and the candidates look it up with numpy.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,7 @@ from effsearch.space.block_layers import block_layers
 from effsearch.space.budget import Budget, show_excess
 from effsearch.space.cost import Cost, layers_cost
 from effsearch.space.errors import BudgetError
+from effsearch.space.latency_table import LatencyTable
 from effsearch.space.layer import Layer
 from effsearch.space.layers import head_layers, stem_layers
 from effsearch.space.search_space import SearchSpace, Slot
@@ -24,6 +25,7 @@ IntArray = NDArray[np.int64]
 
 UPPER_SHARE = 0.8  # of a budget: drawing only above it cuts random search's regret by 20 to 40 per cent
 BATCH = 20_000  # candidates drawn at a time
+NUM_COUNTED = 4  # columns of a cost: multiply-adds, parameters, activations, nanoseconds
 MAX_DRAWS = 2_000_000  # before a budget counts as unreachable
 
 
@@ -34,6 +36,7 @@ class Costs:
     multiply_adds: IntArray
     parameters: IntArray
     activations: IntArray
+    latency_nanoseconds: IntArray | None = None  # as a table predicts it
 
     def at(self, index: int) -> Cost:
         """Give the cost of one network."""
@@ -41,6 +44,9 @@ class Costs:
             multiply_adds=int(self.multiply_adds[index]),
             parameters=int(self.parameters[index]),
             activations=int(self.activations[index]),
+            latency_nanoseconds=None
+            if self.latency_nanoseconds is None
+            else int(self.latency_nanoseconds[index]),
         )
 
     def inside(self, budget: Budget) -> NDArray[np.bool_]:
@@ -78,7 +84,14 @@ def all_points(space: SearchSpace) -> IntArray:
     return np.stack(np.unravel_index(np.arange(space.size), radices), axis=1).astype(np.int64)
 
 
-def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes: int) -> Costs:
+def screen(
+    space: SearchSpace,
+    points: IntArray,
+    *,
+    resolution: int,
+    num_classes: int,
+    table: LatencyTable | None = None,
+) -> Costs:
     """Count the cost of many points at once, exactly as `count_cost` would one by one.
 
     Args:
@@ -86,8 +99,12 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
         points: (num_points, num_dimensions) choice indices.
         resolution: Pixels to count at.
         num_classes: Classes to count with.
+        table: What blocks take; without one there are no latencies.
+
+    Raises:
+        UsageError: The table lacks a block.
     """
-    totals = np.zeros((len(points), 3), dtype=np.int64)
+    totals = np.zeros((len(points), NUM_COUNTED), dtype=np.int64)
     stem = _choose(space.stem, points)
     sizes = np.empty(len(points), dtype=np.int64)
     channels = np.empty(len(points), dtype=np.int64)
@@ -95,7 +112,7 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
     def stem_walk(choice: int) -> list[Layer]:
         return list(stem_layers(space.stem.values[choice], in_size=resolution))
 
-    totals += _looked_up(lambda choice: layers_cost(stem_walk(choice)), stem)
+    totals += _looked_up(lambda choice: _cost_of(stem_walk(choice), table), stem)
     for choice in np.unique(stem):
         sizes[stem == choice] = stem_walk(int(choice))[-1].out_size
         channels[stem == choice] = space.stem.values[choice].out_channels
@@ -110,7 +127,7 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
             def block_cost(
                 choice: int, ins: int, outs: int, stride: int, size: int, slot: Slot = slot
             ) -> Cost:
-                return _block_cost(slot.values[choice], ins, outs, stride, size)
+                return _block_cost(slot.values[choice], ins, outs, stride, size, table)
 
             totals += _looked_up(block_cost, block, channels, out_channels, stride, sizes)
             sizes = -(-sizes // stride)
@@ -122,10 +139,12 @@ def screen(space: SearchSpace, points: IntArray, *, resolution: int, num_classes
 
     def head_cost(choice: int, ins: int, size: int) -> Cost:
         head = space.head.values[choice]
-        return layers_cost(head_layers(head, in_channels=ins, num_classes=num_classes, in_size=size))
+        return _cost_of(
+            list(head_layers(head, in_channels=ins, num_classes=num_classes, in_size=size)), table
+        )
 
     totals += _looked_up(head_cost, _choose(space.head, points), channels, sizes)
-    return Costs(*totals.T)
+    return Costs(*totals.T[: NUM_COUNTED if table is not None else NUM_COUNTED - 1])
 
 
 def draw_inside(
@@ -161,7 +180,9 @@ def draw_inside(
     num_drawn = 0
     while sum(map(len, found)) < num_points:
         points = sample_points(space, BATCH, rng=rng)
-        costs = screen(space, points, resolution=resolution, num_classes=num_classes)
+        costs = screen(
+            space, points, resolution=resolution, num_classes=num_classes, table=budget.latency_table
+        )
         inside = costs.inside(budget)
         if not num_drawn and not inside.any():
             _require_reachable(space, budget, resolution=resolution, num_classes=num_classes)
@@ -182,7 +203,12 @@ def draw_inside(
 
 
 def cheapest_point(
-    space: SearchSpace, *, resolution: int, num_classes: int, measure: str = "multiply_adds"
+    space: SearchSpace,
+    *,
+    resolution: int,
+    num_classes: int,
+    measure: str = "multiply_adds",
+    table: LatencyTable | None = None,
 ) -> IntArray:
     """Find the cheapest point by choosing each dimension in turn until nothing gets cheaper.
 
@@ -195,7 +221,7 @@ def cheapest_point(
         for index, dimension in enumerate(space.dimensions):
             rivals = np.repeat(point[None], len(dimension.labels), axis=0)
             rivals[:, index] = np.arange(len(dimension.labels))
-            costs = screen(space, rivals, resolution=resolution, num_classes=num_classes)
+            costs = screen(space, rivals, resolution=resolution, num_classes=num_classes, table=table)
             point = rivals[np.lexsort((costs.parameters, getattr(costs, measure)))[0]]
         if (point == before).all():
             return point
@@ -203,17 +229,23 @@ def cheapest_point(
 
 def _require_reachable(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> None:
     """Refuse a budget of which one bound alone is out of reach, before two million points are drawn in vain."""
-    for measure, limit in budget.limits().items():
-        lean = cheapest_point(space, resolution=resolution, num_classes=num_classes, measure=measure)
-        _require_inside(
-            space, lean, Budget(**{measure: limit}), resolution=resolution, num_classes=num_classes
+    for measure in budget.limits():
+        lean = cheapest_point(
+            space,
+            resolution=resolution,
+            num_classes=num_classes,
+            measure=measure,
+            table=budget.latency_table,
         )
+        _require_inside(space, lean, budget.only(measure), resolution=resolution, num_classes=num_classes)
 
 
 def _require_inside(
     space: SearchSpace, lean: IntArray, budget: Budget, *, resolution: int, num_classes: int
 ) -> None:
-    cost = screen(space, lean[None], resolution=resolution, num_classes=num_classes).at(0)
+    cost = screen(
+        space, lean[None], resolution=resolution, num_classes=num_classes, table=budget.latency_table
+    ).at(0)
     if not budget.allows(cost):
         raise BudgetError(
             f"no candidate of {space.name} fits: the cheapest needs {show_excess(cost, budget)}; raise the "
@@ -233,14 +265,20 @@ def _values(slot: Slot, points: IntArray) -> IntArray:
 
 
 @lru_cache(maxsize=100_000)  # a search asks for the same few thousand blocks at every proposal
-def _block_cost(block: BlockSpec, ins: int, outs: int, stride: int, size: int) -> Cost:
-    return layers_cost(
-        block_layers(block, scope="", in_channels=ins, out_channels=outs, stride=stride, in_size=size)
-    )
+def _block_cost(
+    block: BlockSpec, ins: int, outs: int, stride: int, size: int, table: LatencyTable | None
+) -> Cost:
+    walked = block_layers(block, scope="", in_channels=ins, out_channels=outs, stride=stride, in_size=size)
+    return _cost_of(walked, table)
+
+
+def _cost_of(block: Sequence[Layer], table: LatencyTable | None) -> Cost:
+    cost = layers_cost(block)
+    return cost if table is None else replace(cost, latency_nanoseconds=table.of_block(block))
 
 
 def _looked_up(cost_of: Callable[..., Cost], *columns: IntArray) -> IntArray:
-    """Cost of each row of the columns, each distinct row counted once: (num_rows, 3)."""
+    """Cost of each row of the columns, each distinct row counted once: (num_rows, NUM_COUNTED)."""
     keys = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         keys = keys * (int(column.max(initial=0)) + 1) + column
@@ -248,8 +286,9 @@ def _looked_up(cost_of: Callable[..., Cost], *columns: IntArray) -> IntArray:
     table = []
     for row in first:
         cost = cost_of(*(int(column[row]) for column in columns))
-        table.append((cost.multiply_adds, cost.parameters, cost.activations))
-    return np.asarray(table, dtype=np.int64).reshape(-1, 3)[inverse]
+        latency = cost.latency_nanoseconds or 0
+        table.append((cost.multiply_adds, cost.parameters, cost.activations, latency))
+    return np.asarray(table, dtype=np.int64).reshape(-1, NUM_COUNTED)[inverse]
 
 
 def count_blocks(space: SearchSpace, points: IntArray) -> IntArray:

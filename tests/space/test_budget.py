@@ -1,6 +1,14 @@
 import pytest
 
-from effsearch.space.budget import Budget, parse_budget, parse_budgets, short_count, show_excess
+from effsearch.space.budget import (
+    Budget,
+    parse_budget,
+    parse_budgets,
+    parse_latency,
+    short_count,
+    short_time,
+    show_excess,
+)
 from effsearch.space.cost import Cost
 from effsearch.space.errors import BudgetError
 
@@ -132,3 +140,60 @@ def test_further_bounds_hold_for_each_of_several_budgets() -> None:
 def test_several_budgets_that_do_not_hold_are_refused(text: str, message: str) -> None:
     with pytest.raises(BudgetError, match=message):
         parse_budgets(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("5ms", 5_000_000),
+        (" 0.5 ms ", 500_000),
+        ("800us", 800_000),
+        ("800µs", 800_000),
+        ("0.02s", 20_000_000),
+        ("7ns", 7),
+    ],
+)
+def test_bounds_on_latency_are_read_exactly(text: str, nanoseconds: int) -> None:
+    assert parse_latency(text) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("5", "cannot read the latency '5': write it like 5ms, 800us or 0.02s"),
+        ("5MS", "cannot read the latency"),
+        ("-5ms", "cannot read the latency"),
+        ("ms", "cannot read the latency"),
+        ("0ms", "a bound on latency must be above zero, got '0ms'"),
+        ("0.1ns", "a bound on latency must be above zero"),
+    ],
+)
+def test_what_is_no_bound_on_latency_is_refused(text: str, message: str) -> None:
+    with pytest.raises(BudgetError, match=message):
+        parse_latency(text)
+
+
+def test_a_bound_on_latency_stands_beside_others() -> None:
+    cost = Cost(multiply_adds=1, parameters=1, activations=1, latency_nanoseconds=4_712_345)
+    budget = Budget(multiply_adds=400_000_000, latency_nanoseconds=4_712_344)
+    assert str(budget) == "400M-FLOPs, 4.712ms"
+    assert not budget.allows(cost)
+    assert budget.only("multiply_adds").allows(cost)
+    assert budget.with_limits({"latency_nanoseconds": 4_712_345}).allows(cost)
+    assert budget.times(2).limits() == {"multiply_adds": 800_000_000, "latency_nanoseconds": 9_424_688}
+    assert (
+        show_excess(cost, Budget(latency_nanoseconds=1_000)) == "4.712 ms of predicted latency (allowed 1 us)"
+    )
+
+
+def test_a_cost_without_a_latency_never_passes_for_one_inside_a_bound() -> None:
+    with pytest.raises(TypeError, match="not supported between"):
+        Budget(latency_nanoseconds=1).allows(Cost(multiply_adds=1, parameters=1, activations=1))
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(1, "1 ns"), (999, "999 ns"), (1_000, "1 us"), (4_712_345, "4.712 ms"), (2e9, "2 s")],
+)
+def test_times_are_written_short(nanoseconds: float, text: str) -> None:
+    assert short_time(nanoseconds) == text

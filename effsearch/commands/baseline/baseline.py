@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from effsearch.commands import pools
+from effsearch.commands.baseline.latency_words import latency_warnings
 from effsearch.commands.baseline.plan import (
     BaselineOptions,
     BaselinePlan,
+    minutes_beside,
     plan_baseline,
     run_settings,
 )
@@ -19,6 +21,7 @@ from effsearch.commands.baseline.screening import run_screen
 from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
 from effsearch.commands.explaining.explain import explain_run
+from effsearch.commands.latency_check import LatencyCheck, measure_like
 from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import write_own_space
@@ -27,6 +30,7 @@ from effsearch.commands.time_left import NO_MINUTES, minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.certificate import words_of_run
 from effsearch.results.checkpoints import Checkpoints
+from effsearch.results.latency_file import write_run_table
 from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
@@ -66,9 +70,13 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
         watcher.follow(run.path)
         write_own_space(run, options.space)
-        result, warnings = _search(run, plan, storage, watcher)
-        report = make_report(run, plan.problem, plan.search, result)
-        report["warnings"] = chance_warnings(report, plan.images) + warnings
+        check = None
+        if plan.latency is not None:
+            write_run_table(run.path, plan.latency.settled)
+            check = LatencyCheck(run.path, plan.latency, watcher, measure_like(plan.latency.table))
+        result, warnings = _search(run, plan, check, storage, watcher)
+        report = make_report(run, plan.problem, plan.search, result, check)
+        report["warnings"] = latency_warnings(report) + chance_warnings(report, plan.images) + warnings
         run.write_result(report)  # before anything else can go wrong
         report["certificate"], report["explanation"] = _comments(run, watcher)
         run.write_result(report)
@@ -90,7 +98,7 @@ def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, list[str]]:
 
 
 def _search(
-    run: RunDir, plan: BaselinePlan, storage: str | None, watcher: Watcher
+    run: RunDir, plan: BaselinePlan, check: LatencyCheck | None, storage: str | None, watcher: Watcher
 ) -> tuple[BaselineResult, list[str]]:
     """Give what was found, and warnings; every training goes to the ledger, then to Optuna's studies."""
     problem, settings = plan.problem, plan.search
@@ -107,8 +115,8 @@ def _search(
         ) as recorder,
         Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
     ):
-        history = recorder.history()
-        left = minutes_left(recorder, settings.minutes, watcher)
+        history = recorder.history(problem.budget.latency_table)
+        left = minutes_left(recorder, minutes_beside(settings.minutes, plan.latency), watcher)
         scores = ScreenScores()
         if plan.screen is not None:
             scores = run_screen(
@@ -160,6 +168,7 @@ def _search(
                 history=history,
                 expected_seconds=plan.choice.seconds * share,
                 notify=lambda progress: _show(progress, settings, watcher),
+                keeps=(lambda spec: True) if check is None else check.keeps,
             )
     return result, studies.warnings
 

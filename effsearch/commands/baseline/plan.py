@@ -22,11 +22,14 @@ from effsearch.commands.baseline.screen_plan import (
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import read_space
+from effsearch.commands.latency_table import settle_table
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import TIMED_KINDS
+from effsearch.commands.time_left import NO_MINUTES
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.latency_file import SettledTable
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
 from effsearch.results.spent import seconds_spent
@@ -41,9 +44,10 @@ from effsearch.search.fidelity import (
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import reward
 from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
-from effsearch.space.budget import Budget, parse_budgets
+from effsearch.space.budget import Budget, parse_budgets, parse_latency, short_time, with_latency
 from effsearch.space.canonical import space_hash
 from effsearch.space.errors import UsageError
+from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace
@@ -74,7 +78,23 @@ class BaselineOptions:
     run: Path | None
     runs_root: Path
     is_dry_run: bool
+    max_latency: str | None = None
+    latency_table: Path | None = None
     storage: str | None = field(default=None, repr=False)  # a URL that may hold a password
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyPlan:
+    """A bound on latency, and what networks are held to."""
+
+    limit: int  # nanoseconds that a network may take, measured whole
+    held_to: int  # nanoseconds that its prediction may come to: less, by the table's error
+    settled: SettledTable
+
+    @property
+    def table(self) -> LatencyTable:
+        """What predicts."""
+        return self.settled.table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +109,7 @@ class BaselinePlan:
     num_rungs: int
     placement: Placement
     earlier: tuple[Evaluation, ...]  # of a run of the same space
+    latency: LatencyPlan | None = None
 
 
 def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
@@ -97,9 +118,10 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     Raises:
         EffsearchError: Something that was named cannot be read, or nothing fits.
     """
-    budgets = parse_budgets(
-        options.budget, max_params=options.max_params, max_activations=options.max_activations
-    )
+    budgets = _counted_budgets(options)
+    limit = None if options.max_latency is None else parse_latency(options.max_latency)
+    if limit is None and options.latency_table is not None:
+        raise UsageError("--latency-table says how latency is predicted: give --max-latency")
     space = read_space(options.space)
     resolution = options.resolution or space.resolution or DEFAULT_RESOLUTION
     search = options.search
@@ -109,16 +131,21 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
             multiply_adds=1,
             parameters=1,
             step_time=1.0,
-            target=budgets[-1].multiply_adds,
+            target=budgets[-1].multiply_adds if budgets else None,
             exponents=search.reward_exponents,
         )
-    if options.num_classes is not None:  # cheap to find out before any image is decoded
+    if options.num_classes is not None and budgets:  # cheap to find out before any image is decoded
         _draw_some(space, budgets, resolution, options.num_classes)
     earlier = () if options.warm_start is None else tuple(read_earlier(options.warm_start, space))
     if options.warm_start is not None:
         watcher.say(f"warm start: {len(earlier)} trainings of {options.warm_start}")
     images = proxy.load_proxy_images(options.proxy, watcher)
     num_classes = options.num_classes or images.num_classes
+    latency = None
+    if limit is not None:
+        latency = _plan_latency(options, limit, space, resolution, num_classes, watcher)
+        budgets = with_latency(budgets, latency.held_to, latency.table)
+    minutes = minutes_beside(search.minutes, latency)
     examples = _draw_some(space, budgets, resolution, num_classes)
     anchors = _anchors(budgets, resolution, num_classes) if options.has_anchors else ()
     timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
@@ -140,7 +167,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         images,
         timed,
         has_fixed_strides=space.has_fixed_strides,
-        minutes=search.minutes,
+        minutes=minutes,
         screen_minutes=options.screen_minutes,
         num_trials=search.num_trials,
         num_workers=placement.num_workers,
@@ -155,7 +182,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         timed,
         stored=proxy.stored_fidelity(options.run),
         has_fixed_strides=space.has_fixed_strides,
-        minutes=_minutes_for_trainings(options, screen),
+        minutes=_minutes_for_trainings(options, minutes, screen),
         num_workers=placement.num_workers,
         device=placement.device,
         precision=placement.precision,
@@ -187,12 +214,57 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         num_rungs=num_rungs,
         placement=placement,
         earlier=earlier,
+        latency=latency,
     )
 
 
-def _minutes_for_trainings(options: BaselineOptions, screen: ScreenPlan | None) -> float | None:
+def _counted_budgets(options: BaselineOptions) -> tuple[Budget, ...]:
+    """Give the budgets of what is counted; none where latency alone is bounded."""
+    is_counted = (options.budget, options.max_params, options.max_activations) != (None, None, None)
+    if options.max_latency is not None and not is_counted:
+        return ()
+    return parse_budgets(
+        options.budget, max_params=options.max_params, max_activations=options.max_activations
+    )
+
+
+def _plan_latency(
+    options: BaselineOptions,
+    limit: int,
+    space: SearchSpace,
+    resolution: int,
+    num_classes: int,
+    watcher: Watcher,
+) -> LatencyPlan:
+    settled = settle_table(
+        space,
+        run=options.run,
+        file=options.latency_table,
+        resolution=resolution,
+        num_classes=num_classes,
+        watcher=watcher,
+    )
+    held_to = settled.table.held_to(limit)
+    watcher.say(
+        f"latency: predictions are held to {short_time(held_to)}, so that networks keep to {short_time(limit)} nine "
+        "times in ten; finalists are measured whole"
+    )
+    if settled.seconds:
+        watcher.say(f"latency: measuring took {settled.seconds:.0f} s of the time")
+    return LatencyPlan(limit=limit, held_to=held_to, settled=settled)
+
+
+def minutes_beside(minutes: float | None, latency: LatencyPlan | None) -> float | None:
+    """Give what a latency table leaves of the time."""
+    if minutes is None or latency is None:
+        return minutes
+    return max(minutes - latency.settled.seconds / 60, NO_MINUTES)
+
+
+def _minutes_for_trainings(
+    options: BaselineOptions, minutes: float | None, screen: ScreenPlan | None
+) -> float | None:
     """Give what is left for trainings: of a run that goes on what it has not spent, else all but the screening."""
-    minutes = options.search.minutes
     if minutes is not None and options.run is not None and (options.run / LEDGER_FILE).is_file():
         entries = [one for one in read_entries(options.run / LEDGER_FILE) if one.kind in TIMED_KINDS]
         return max(0.0, minutes - seconds_spent(options.run, entries) / 60)
@@ -214,6 +286,7 @@ def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]
         "budget": "; ".join(map(str, problem.budgets)),
         "budget_limits": problem.budget.limits(),
         "budgets": [budget.limits() for budget in problem.budgets],
+        **({} if plan.latency is None else {"max_latency_nanoseconds": plan.latency.limit}),
         "space": problem.space.name,
         "space_hash": space_hash(problem.space),
         "data": options.proxy.data,

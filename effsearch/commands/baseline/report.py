@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effsearch.commands.baseline.latency_report import latency_fields, latency_record
+from effsearch.commands.latency_check import LatencyCheck
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.latency import measure_latency
+from effsearch.proxy_train.latency.measure import measure_latency
 from effsearch.proxy_train.measure import check_count
 from effsearch.results.ledger import read_entries
 from effsearch.results.operators import count_operators
@@ -15,14 +17,27 @@ from effsearch.results.run_dir import RunDir
 from effsearch.search.baseline import BaselineResult
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
+from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
 from effsearch.space.text import to_json
 
 
 def make_report(
-    run: RunDir, problem: Problem, settings: SearchSettings, result: BaselineResult
+    run: RunDir,
+    problem: Problem,
+    settings: SearchSettings,
+    result: BaselineResult,
+    check: LatencyCheck | None = None,
 ) -> dict[str, Any]:
-    """Write the emitted networks to the run, and give the report as JSON values."""
+    """Write the emitted networks to the run, and give the report as JSON values.
+
+    Args:
+        run: Where they go.
+        problem: What was searched.
+        settings: How.
+        result: What was found.
+        check: Measures networks where latency is bounded.
+    """
     paths = {
         one.network: run.write_spec(one.name, to_json(one.spec))
         for one in (*result.finalists, *result.anchors, *result.winners)
@@ -34,18 +49,18 @@ def make_report(
         check_count(winner.spec)
         name = "best" if index == len(result.winners) - 1 else f"best {budget}"
         path = run.write_spec(name, to_json(winner.spec))
-        winners.append(_row(winner, path) | {"budget": dataclasses.asdict(budget)})
+        winners.append(_row(winner, path, check) | {"budget": _limits(budget)})
     phis = {anchor.name: anchor.phi for anchor in problem.anchors}
     return {
         "run": str(run.path),
         "best": {key: value for key, value in winners[-1].items() if key != "budget"},
         "winners": winners,
         "anchors": [
-            _row(one, paths[one.network]) | {"phi": phis[one.name]}
+            _row(one, paths[one.network], check) | {"phi": phis[one.name]}
             for one in result.anchors
             if one.name in phis
         ],
-        "finalists": [_row(one, paths[one.network]) for one in result.finalists],
+        "finalists": [_row(one, paths[one.network], check) for one in result.finalists],
         "front": front_rows(result.ranked, settings),
         "trials": result.num_trials,
         "failures": result.num_failed,
@@ -53,7 +68,8 @@ def make_report(
         "owed": result.num_owed,
         "operators": count_operators(read_entries(run.ledger_path)),
         "stopped_by": result.stopped_by,
-        "budget": dataclasses.asdict(problem.budget),
+        "budget": _limits(problem.budget),
+        "latency": None if check is None else latency_record(check),
         "resolution": problem.resolution,
         "classes": problem.num_classes,
         "fidelity": dataclasses.asdict(problem.rungs[-1]),
@@ -112,7 +128,12 @@ def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[dict[
     return rows
 
 
-def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
+def _limits(budget: Budget) -> dict[str, int | None]:
+    """Give the bounds by name; those of counts are there in any case."""
+    return {"multiply_adds": None, "parameters": None, "activations": None} | budget.limits()
+
+
+def _row(ranked: Ranked, path: Path, check: LatencyCheck | None) -> dict[str, Any]:
     return {
         "name": ranked.name,
         "network_hash": ranked.network,
@@ -125,4 +146,5 @@ def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
         "rung": ranked.rung,
         "seeds": list(ranked.seeds),
         "accuracies": list(ranked.accuracies),
+        **latency_fields(ranked, check),
     }

@@ -28,13 +28,20 @@ class Survey:
     median_multiply_adds: int
     most_multiply_adds: int
     share_inside: float
+    least_latency: int | None = None  # nanoseconds, predicted; None where latency is not bounded
+    median_latency: int | None = None
+    most_latency: int | None = None
 
 
 def survey_space(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> Survey:
     """Draw many candidates and say what they cost."""
     points = sample_points(space, NUM_SURVEYED, rng=np.random.default_rng(0))
-    costs = screen(space, points, resolution=resolution, num_classes=num_classes)
+    costs = screen(space, points, resolution=resolution, num_classes=num_classes, table=budget.latency_table)
+    latencies = costs.latency_nanoseconds
     return Survey(
+        least_latency=None if latencies is None else int(latencies.min()),
+        median_latency=None if latencies is None else int(np.median(latencies)),
+        most_latency=None if latencies is None else int(latencies.max()),
         size=space.size,
         least_multiply_adds=int(costs.multiply_adds.min()),
         median_multiply_adds=int(np.median(costs.multiply_adds)),
@@ -87,6 +94,16 @@ def plan_report(plan: BaselinePlan) -> dict[str, Any]:
         "budget": "; ".join(map(str, problem.budgets)),
         "resolution": problem.resolution,
         "classes": problem.num_classes,
+        "latency": None
+        if plan.latency is None
+        else {
+            "limit_nanoseconds": plan.latency.limit,
+            "held_to_nanoseconds": plan.latency.held_to,
+            "conditions": str(plan.latency.table.conditions),
+            "least_nanoseconds": survey.least_latency,
+            "median_nanoseconds": survey.median_latency,
+            "most_nanoseconds": survey.most_latency,
+        },
         "size": survey.size,
         "multiply_adds": {
             "least": survey.least_multiply_adds,

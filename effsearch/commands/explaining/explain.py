@@ -12,6 +12,7 @@ from effsearch.commands.proxy import stored_rungs
 from effsearch.commands.recorder import SEARCH_KINDS
 from effsearch.commands.run_space import read_run_space
 from effsearch.results.atomic import write_text_atomic
+from effsearch.results.latency_file import read_run_table
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.importance import Bar, EffectMark, draw_importance
 from effsearch.results.plots.save import save_figure
@@ -122,7 +123,7 @@ def _problem_of(run: Path, settings: Mapping[str, Any], space_file: str | None) 
     rungs = stored_rungs(settings)
     return Problem(
         space=read_run_space(run, settings, space_file),
-        budgets=_budgets_of(settings),
+        budgets=_budgets_of(run, settings),
         resolution=settings["resolution"],
         num_classes=settings["num_classes"],
         rungs=rungs,
@@ -165,13 +166,15 @@ def _trainings(
     return found
 
 
-def _budgets_of(settings: Mapping[str, Any]) -> tuple[Budget, ...]:
+def _budgets_of(run: Path, settings: Mapping[str, Any]) -> tuple[Budget, ...]:
     """Give the budgets of a run: the widest exactly, others to the four digits that their text has."""
-    widest = Budget(**settings["budget_limits"])
+    limits = dict(settings["budget_limits"])
+    table = read_run_table(run).table if "latency_nanoseconds" in limits else None
+    widest = Budget(**limits, latency_table=table)
     budgets = []
     for text in settings["budget"].split("; ")[:-1]:
         first = parse_budget(text.split(", ")[0]).limits()  # only the first bound differs between budgets
-        budgets.append(dataclasses.replace(widest, **first))
+        budgets.append(widest.with_limits(first))
     return (*budgets, widest)
 
 

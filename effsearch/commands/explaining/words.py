@@ -4,7 +4,12 @@ from effsearch.search.explaining.advice import Advice
 from effsearch.search.explaining.budget_price import BudgetUse, Price
 from effsearch.search.explaining.explain import HALF_WIDTH, Explanation
 
-SHORT_NAMES = {"multiply_adds": "FLOPs", "parameters": "params", "activations": "activations"}
+SHORT_NAMES = {
+    "multiply_adds": "FLOPs",
+    "parameters": "params",
+    "activations": "activations",
+    "latency_nanoseconds": "latency",
+}
 _ENDS = {"more": "largest", "less": "smallest", "budget": "largest"}
 
 

@@ -94,7 +94,7 @@ def budget_of_step(budget: Budget, start: Cost, step: int, num_steps: int) -> Bu
     for name, limit in budget.limits().items():
         whole = getattr(start, name)
         bounds[name] = max(limit, int(whole * (limit / whole) ** (step / num_steps)))
-    return Budget(**bounds)
+    return budget.with_limits(bounds)
 
 
 def remove_channels(

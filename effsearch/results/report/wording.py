@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any  # a JSON value
 
 from effsearch.results.certificate import interval_words
-from effsearch.space.budget import short_count
+from effsearch.space.budget import short_count, short_time
 
 NOTHING = "-"
 
@@ -97,7 +97,9 @@ def budget_words(limits: object) -> str:
         return _as_it_came(limits)
     names = {"multiply_adds": "FLOPs", "parameters": "params"}
     known = [
-        f"{count(value)} {names.get(str(name), str(name))}"
+        f"{short_time(value)} of predicted latency"
+        if name == "latency_nanoseconds" and isinstance(value, int | float)
+        else f"{count(value)} {names.get(str(name), str(name))}"
         for name, value in limits.items()
         if value is not None
     ]

@@ -1,6 +1,5 @@
 """What does the budget cost a search: how much of it do the best networks use, and what would a larger one bring?"""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from effsearch.search.model.kernel import FloatArray, IntArray
 from effsearch.search.model.surrogate import Surrogate
 from effsearch.search.problem import Problem
 from effsearch.space.budget import Budget
-from effsearch.space.screening import Costs, all_points, screen
+from effsearch.space.screening import all_points
 
 EXTRA_PERCENT = (10, 25, 50)
 BINDS_FROM = 0.9  # share of a bound, on average over the best networks
@@ -84,22 +83,16 @@ def price_budget(
     )
 
 
-def _count(problem: Problem, points: IntArray) -> Costs:
-    return screen(problem.space, points, resolution=problem.resolution, num_classes=problem.num_classes)
-
-
 def _mean_shares(problem: Problem, budget: Budget, best: IntArray) -> dict[str, float]:
     if not len(best):
         return {}
-    costs = _count(problem, best)
+    costs = problem.costs(best)
     return {name: float(getattr(costs, name).mean() / limit) for name, limit in budget.limits().items()}
 
 
 def _loosened(budget: Budget, bounds: Sequence[str], percent: int) -> Budget:
     limits = budget.limits()
-    return dataclasses.replace(
-        budget, **{name: limits[name] + limits[name] * percent // 100 for name in bounds}
-    )
+    return budget.with_limits({name: limits[name] + limits[name] * percent // 100 for name in bounds})
 
 
 def _expected(model: Surrogate, problem: Problem, points: IntArray) -> FloatArray:
@@ -111,11 +104,11 @@ def _sorted(model: Surrogate, problem: Problem, points: IntArray) -> IntArray:
 
 
 def _inside(problem: Problem, budget: Budget, points: IntArray) -> IntArray:
-    return points[_count(problem, points).inside(budget)]
+    return points[problem.costs(points).inside(budget)]
 
 
 def _shares(problem: Problem, budget: Budget, points: IntArray) -> FloatArray:
-    return _count(problem, points).shares(budget)
+    return problem.costs(points).shares(budget)
 
 
 def _promising(

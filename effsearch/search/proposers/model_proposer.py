@@ -18,9 +18,8 @@ from effsearch.search.proposers.proposer import Proposal
 from effsearch.search.screening.screen_prior import ScreenPrior
 from effsearch.search.valuation import Valuation
 from effsearch.space.canonical import network_hash
-from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Job
-from effsearch.space.screening import UPPER_SHARE, Costs, draw_inside, screen
+from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore
 
@@ -133,7 +132,7 @@ class ModelProposer:
             spec = self._space.spec_at(
                 point, resolution=self._problem.resolution, num_classes=self._problem.num_classes
             )
-            cost, network = count_cost(spec), network_hash(spec)
+            cost, network = self._problem.count(spec), network_hash(spec)
             if network not in self._seen and self._problem.budgets[budget_index].allows(cost):
                 self._seen.add(network)
                 self._num_proposed += 1
@@ -222,11 +221,11 @@ class ModelProposer:
         points = self._candidates
         if points is None:
             points = self._draw(CAP_DRAWS, least_share=0.0)  # the whole front is wanted, not its dear end
-        costs = self._count(points)
+        costs = self._problem.costs(points)
         points = points[costs.inside(self._problem.budgets[budget_index])]
         if self._has_cap and len(points):
             # A bound between the cheapest and the dearest, another for each proposal, spreads them along the front.
-            values = getattr(self._count(points), self._measure).astype(np.float64)
+            values = getattr(self._problem.costs(points), self._measure).astype(np.float64)
             points = points[values <= np.quantile(values, self._rng.uniform(0.05, 1.0))]
         return points if len(points) else None
 
@@ -236,21 +235,13 @@ class ModelProposer:
 
     def _costs(self, points: IntArray) -> FloatArray:
         """Give what the first bound counts; more than any budget where another bound, the same in all, is broken."""
-        costs = self._count(points)
+        costs = self._problem.costs(points)
         (name, limit), *others = self._problem.budget.limits().items()
         counts = getattr(costs, name).astype(np.float64)
         for other, other_limit in others:
             excess = getattr(costs, other) / other_limit
             counts = np.where(excess > 1, np.maximum(counts, excess * limit), counts)
         return np.asarray(counts, dtype=np.float64)
-
-    def _count(self, points: IntArray) -> Costs:
-        return screen(
-            self._space,
-            points,
-            resolution=self._problem.resolution,
-            num_classes=self._problem.num_classes,
-        )
 
     def _network_at(self, point: Point) -> str:
         return network_hash(

@@ -14,9 +14,9 @@ from effsearch.search.samplers.make_sampler import make_sampler
 from effsearch.search.study import distributions_of, finished_trial, memory_study
 from effsearch.search.valuation import second_value
 from effsearch.space.canonical import network_hash
-from effsearch.space.cost import Cost, count_cost
+from effsearch.space.cost import Cost
 from effsearch.space.outcome import Job
-from effsearch.space.screening import UPPER_SHARE, IntArray, all_points, draw_inside, screen
+from effsearch.space.screening import UPPER_SHARE, IntArray, all_points, draw_inside
 from effsearch.space.search_space import Point
 from effsearch.space.spec import ModelSpec
 
@@ -117,13 +117,7 @@ class SamplerProposer:
                     return proposal
         if self._space.size <= SMALL_SPACE:
             points = all_points(self._space)
-            costs = screen(
-                self._space,
-                points,
-                resolution=self._problem.resolution,
-                num_classes=self._problem.num_classes,
-            )
-            inside = costs.inside(self._problem.budgets[budget_index])
+            inside = self._problem.costs(points).inside(self._problem.budgets[budget_index])
             for row in self._rng.permutation(points[inside]):
                 proposal = self._enqueued(tuple(int(index) for index in row), budget_index)
                 if proposal:
@@ -156,7 +150,7 @@ class SamplerProposer:
         spec = self._space.spec_at(
             point, resolution=self._problem.resolution, num_classes=self._problem.num_classes
         )
-        cost = count_cost(spec)
+        cost = self._problem.count(spec)
         if not self._problem.budgets[budget_index].allows(cost):
             return None
         network = network_hash(spec)

@@ -15,7 +15,6 @@ import numpy as np
 from effsearch.search.problem import Problem
 from effsearch.search.screening.screen_prior import ScreenPrior
 from effsearch.space.screen_scores import ScreenScores
-from effsearch.space.screening import screen
 from effsearch.space.search_space import Point
 from effsearch.space.supernet_work import ScreenScore
 
@@ -37,7 +36,7 @@ def choose_for_second_look(
     points = list(first)
     array = np.asarray(points, dtype=np.int64)
     expected = dict(zip(points, ScreenPrior(problem.space, first).expected(array).tolist(), strict=True))
-    costs = screen(problem.space, array, resolution=problem.resolution, num_classes=problem.num_classes)
+    costs = problem.costs(array)
     if front_measure is not None:
         order = np.argsort(getattr(costs, front_measure), kind="stable")
         groups = [[points[place] for place in part] for part in np.array_split(order, FRONT_PARTS)]

@@ -1,0 +1,144 @@
+"""Where does a search's latency table come from?
+
+From the run that goes on, else from a file that was named, else from what was measured here before; else it is
+measured.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from effsearch.commands.inputs import read_text
+from effsearch.commands.latency_tables import QUIET_SHARE, busy_words
+from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.data.cache import default_cache_dir
+from effsearch.proxy_train.latency.measure_table import measure_table, table_blocks
+from effsearch.proxy_train.latency.target import LatencyTarget, machine_name, require_target
+from effsearch.results.atomic import write_text_atomic
+from effsearch.results.latency_file import SettledTable, has_table, read_run_table
+from effsearch.space.errors import EffsearchError, UsageError
+from effsearch.space.latency_table import LatencyTable, block_signature, from_json, to_json
+from effsearch.space.search_space import SearchSpace
+from effsearch.space.space_blocks import space_blocks
+
+
+def settle_table(
+    space: SearchSpace,
+    *,
+    run: Path | None,
+    file: Path | None,
+    resolution: int,
+    num_classes: int,
+    watcher: Watcher,
+) -> SettledTable:
+    """Give the table that a search under a bound on latency goes by, and say where it is from.
+
+    Args:
+        space: What is searched.
+        run: The run's directory, if one was named; a table in it is taken whatever machine this is.
+        file: A table that `effsearch profile --latency --out` wrote, if one was named.
+        resolution: Pixels of the networks.
+        num_classes: Of the networks.
+        watcher: Is told.
+
+    Raises:
+        UsageError: The file holds no table of this space, or another than the run's.
+    """
+    named = None if file is None else read_table(file)
+    if run is not None and has_table(run):
+        stored = read_run_table(run)
+        if named is not None and named.fingerprint != stored.table.fingerprint:
+            raise UsageError(f"{run} goes by another latency table than {file}: leave out --latency-table")
+        settled, source = stored, f"the run's own, of {stored.table.time}"
+    elif named is not None:
+        settled, source = SettledTable(table=named, seconds=0.0), str(file)
+    else:
+        settled, source = cached_table(
+            space, LatencyTarget(), resolution=resolution, num_classes=num_classes, watcher=watcher
+        )
+    _require_whole(settled.table, space, resolution=resolution, num_classes=num_classes, source=source)
+    watcher.say(table_words(settled.table, source))
+    if settled.table.conditions.machine != machine_name(settled.table.conditions.device):
+        watcher.say("latency: that is another machine than this one, so no network is measured here")
+    return settled
+
+
+def cached_table(
+    space: SearchSpace, target: LatencyTarget, *, resolution: int, num_classes: int, watcher: Watcher
+) -> tuple[SettledTable, str]:
+    """Give the table of a space on this machine, measured now if it was not before, and where it is from.
+
+    Raises:
+        UsageError: The target is not there.
+    """
+    conditions = require_target(target)
+    names = sorted(table_blocks(space, resolution=resolution, num_classes=num_classes))
+    key = hashlib.sha256(json.dumps([asdict(conditions), names]).encode()).hexdigest()[:16]
+    path = default_cache_dir() / "latency" / f"{space.name}-{key}.json"
+    if path.is_file():
+        try:
+            table = from_json(path.read_text("utf-8"), source=str(path))
+            return SettledTable(table=table, seconds=0.0), f"{path}, measured {table.time}"
+        except (EffsearchError, OSError, UnicodeDecodeError):
+            watcher.say(f"{path} cannot be read and is measured anew")
+    table = measured_table(space, target, resolution=resolution, num_classes=num_classes, watcher=watcher)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(path, to_json(table))
+    except (EffsearchError, OSError) as error:
+        watcher.say(f"the latency table is not kept for other searches: {error}")
+    return SettledTable(table=table, seconds=table.seconds), "measured just now"
+
+
+def measured_table(
+    space: SearchSpace, target: LatencyTarget, *, resolution: int, num_classes: int, watcher: Watcher
+) -> LatencyTable:
+    """Measure the table of a space on this machine, with progress, and say it where others had the processor.
+
+    Raises:
+        UsageError: The target is not there.
+    """
+    conditions = require_target(target)
+    watcher.say(f"latency: timing the blocks of {space.name} at {resolution} px on {conditions}")
+    table = measure_table(
+        space,
+        target,
+        resolution=resolution,
+        num_classes=num_classes,
+        notify=lambda done, total: watcher.show("latency", done, total, f"{done} of {total} timings"),
+    )
+    watcher.show("latency", 1, 1, "")
+    if target.device == "cpu" and table.processor_share < QUIET_SHARE:
+        watcher.say(busy_words(table.processor_share))
+    return table
+
+
+def table_words(table: LatencyTable, source: str) -> str:
+    """Say what a table is and how well it adds up."""
+    return (
+        f"latency: {len(table.nanoseconds)} blocks on {table.conditions} ({source}); for {table.num_networks} "
+        f"networks measured whole, predictions are {table.mean_error:.1%} off on average"
+    )
+
+
+def read_table(path: Path) -> LatencyTable:
+    """Read a latency table that a user names.
+
+    Raises:
+        UsageError: There is none.
+    """
+    return from_json(read_text(path, what="latency table"), source=str(path))
+
+
+def _require_whole(
+    table: LatencyTable, space: SearchSpace, *, resolution: int, num_classes: int, source: str
+) -> None:
+    wanted = space_blocks(space, resolution=resolution, num_classes=num_classes).values()
+    missing = [one for one in map(block_signature, wanted) if one not in table.nanoseconds]
+    if missing:
+        raise UsageError(
+            f"{source} lacks {len(missing)} of the {len(wanted)} blocks of {space.name} at {resolution} px and "
+            f"{num_classes} classes, such as {missing[-1]}; make one with: effsearch profile --space {space.name} "
+            f"--latency --resolution {resolution} --classes {num_classes} --out FILE"
+        )

@@ -1,0 +1,1 @@
+"""How long networks and their blocks take, on torch and on onnxruntime."""
