@@ -21,8 +21,9 @@ from effsearch.space.budget import Budget, parse_budget, parse_budgets
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import BudgetError, RunError, UsageError
+from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed, derive_seed
-from effsearch.space.screening import draw_inside
+from effsearch.space.screening import draw_inside, sample_points, screen
 from effsearch.space.search_space import Point, SearchSpace
 from effsearch.space.space_text import space_from_yaml
 from effsearch.space.spec import ModelSpec
@@ -93,6 +94,7 @@ def run(
     proposer: Proposer | None = None,
     executor: Any = None,
     notify: Callable[[Progress], None] = lambda progress: None,
+    keeps: Callable[[ModelSpec], bool] = lambda spec: True,
 ) -> tuple[BaselineResult, list[Evaluation]]:
     record: list[Evaluation] = []
     result = search_baseline(
@@ -104,6 +106,7 @@ def run(
         record=record.append,
         history=history,
         notify=notify,
+        keeps=keeps,
     )
     return result, record
 
@@ -945,3 +948,55 @@ def test_a_training_without_a_time_cannot_be_weighed(narrow: Problem) -> None:
 def test_settings_that_make_no_search_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(SETTINGS, **changes)
+
+
+def fives_of(spec: ModelSpec) -> int:
+    return [block.kernel_size for stage in spec.stages for block in stage.blocks].count(5)
+
+
+def test_what_does_not_keep_to_what_was_predicted_is_neither_confirmed_nor_the_winner(
+    small: Problem, settings: SearchSettings
+) -> None:
+    """Every five makes a network better, and too slow: what wins has none."""
+    asked: list[ModelSpec] = []
+
+    def keeps(spec: ModelSpec) -> bool:
+        asked.append(spec)
+        return fives_of(spec) == 0
+
+    result, record = run(small, settings, fives, keeps=keeps)
+    assert fives_of(result.best.spec) == 0
+    assert any(fives_of(one.job.spec) for one in record)
+    confirmed = [one for one in record if one.job.kind == "confirm"]
+    assert confirmed
+    assert not any(fives_of(one.job.spec) for one in confirmed)
+    assert len(asked) < 3 * len(record)
+
+
+def test_where_nothing_keeps_there_is_a_winner_all_the_same(small: Problem, settings: SearchSettings) -> None:
+    result, record = run(small, settings, fives, keeps=lambda spec: False)
+    assert result.best.belief == max(one.belief for one in result.ranked if one.rung == result.best.rung)
+    assert not any(one.job.kind == "confirm" for one in record)
+
+
+@pytest.mark.parametrize("sampler", ["thompson", "tpe", "random", "nsga2", "gp", "evolution"])
+def test_every_sampler_keeps_to_a_bound_on_latency(
+    small: Problem, sampler: Any, make_table: Callable[..., LatencyTable]
+) -> None:
+    table = make_table(small.space)
+    costs = small.costs(sample_points(small.space, 2_000, rng=np.random.default_rng(0)))
+    assert costs.latency_nanoseconds is None
+    timed = screen(
+        small.space,
+        sample_points(small.space, 2_000, rng=np.random.default_rng(0)),
+        resolution=32,
+        num_classes=10,
+        table=table,
+    )
+    assert timed.latency_nanoseconds is not None
+    limit = int(np.quantile(timed.latency_nanoseconds, 0.3))
+    bound = dataclasses.replace(small, budgets=(Budget(latency_nanoseconds=limit, latency_table=table),))
+    _, record = run(bound, dataclasses.replace(SETTINGS, sampler=sampler), fives)
+    assert len({one.job.network for one in record}) >= 12
+    for one in record:
+        assert one.job.cost.latency_nanoseconds == table.predict(one.job.spec) <= limit

@@ -1,0 +1,238 @@
+"""profile --latency and baseline --max-latency, timed by a formula."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effsearch.commands import latency_check
+from effsearch.proxy_train.latency import measure_blocks, measure_table
+from effsearch.proxy_train.latency.measure import Timing
+from effsearch.results.run_files import LATENCY_CHECK_FILE, LATENCY_FILE
+from effsearch.space.latency_table import Block, from_json, network_blocks
+from effsearch.space.outcome import Fidelity, ProxyResult
+from effsearch.space.spec import ModelSpec
+from effsearch.space.text import from_json as spec_from_json
+
+from ..conftest import Effsearch, formula_nanoseconds, refuses
+from .conftest import ledger_of, train_by
+
+SPACE_TEXT = """\
+schema_version: 1
+name: tiny
+resolution: 16
+stem: {out_channels: 8}
+stages:
+  - {stride: 2, channels: [8, 16, 24, 32], kernel_size: [3, 5, 7], repeats: [1, 2]}
+  - {stride: 1, channels: [8, 16, 24, 32], kernel_size: [3, 5, 7], repeats: 1}
+head: {out_channels: 0}
+"""
+WORDS = (
+    "baseline --space tiny.yaml --images 64 --epochs 1 --proxy-resolution 16 --proxy-width 0.25 --screen off "
+    "--finalists 1 --seeds 1 --rungs 1 --workers 1 --no-anchors --data synthetic --run run --json"
+)
+SEARCH = tuple(WORDS.split())
+BOUND = "11us"  # 45 per cent of the 288 points are below
+
+
+def timing_of(blocks: Sequence[Block], factor: float = 1.0) -> Timing:
+    nanoseconds = factor * sum(formula_nanoseconds(block) for block in blocks)
+    return Timing(median=nanoseconds / 1e9, low=nanoseconds / 1e9, high=nanoseconds / 1e9, num_passes=7)
+
+
+def slow_is_good(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
+    """Score a network by its width: what is best is slow."""
+    accuracy = sum(stage.out_channels for stage in spec.stages) / 100
+    return ProxyResult(val_accuracy=accuracy, val_loss=1.0, train_seconds=1.0, num_images_seen=64)
+
+
+def whole(spec: ModelSpec) -> list[Block]:
+    return [block for _, block in network_blocks(spec)]
+
+
+@pytest.fixture(autouse=True)
+def times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Times are by formula; `factor` is what whole networks of a finished search take of it."""
+    state: dict[str, Any] = {"factor": 1.0, "num_timed": 0}
+
+    def time_blocks(blocks: Sequence[Block], target: object, *, seconds: float = 0.0) -> Timing:
+        state["num_timed"] += 1
+        return timing_of(blocks)
+
+    monkeypatch.setattr(measure_table, "time_blocks", time_blocks)
+    monkeypatch.setattr(measure_blocks, "time_blocks", time_blocks)
+    monkeypatch.setattr(measure_blocks, "time_network", lambda spec, target: timing_of(whole(spec), 1.25))
+    monkeypatch.setattr(
+        latency_check, "time_network", lambda spec, target: timing_of(whole(spec), state["factor"])
+    )
+    train_by(monkeypatch, slow_is_good)
+    (tmp_path / "tiny.yaml").write_text(SPACE_TEXT)
+    return state
+
+
+@pytest.fixture
+def effsearch(effsearch: Effsearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Effsearch:
+    """With a cache of its own, so that no test finds another's table."""
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(tmp_path / "cache"))
+    return effsearch
+
+
+def latency_of(spec: ModelSpec) -> int:
+    return sum(formula_nanoseconds(block) for block in whole(spec))
+
+
+def test_every_network_trained_keeps_to_the_bound_on_its_prediction(
+    effsearch: Effsearch, tmp_path: Path
+) -> None:
+    found = effsearch(*SEARCH, "--max-latency", BOUND, "--trials", "8").json
+    specs = [spec_from_json(json.dumps(entry["spec"]), source="") for entry in ledger_of(tmp_path / "run")]
+    assert len(specs) == 8
+    assert all(0 < latency_of(spec) <= 11_000 for spec in specs)
+    assert found["budget"]["latency_nanoseconds"] == found["latency"]["held_to_nanoseconds"]
+    assert found["budget"]["multiply_adds"] is None
+    assert found["latency"]["limit_nanoseconds"] == 11_000
+    best = found["best"]
+    assert best["predicted_nanoseconds"] == pytest.approx(best["measured_nanoseconds"], abs=20)
+    assert best["keeps_latency"] is True
+    assert found["warnings"] == [one for one in found["warnings"] if "NOT" not in one]
+    assert (
+        "latency: timing the blocks of tiny at 16 px on torch"
+        in effsearch("profile", "--space", "tiny.yaml", "--latency").err
+    )
+
+
+def test_a_bound_on_flops_holds_beside_that_on_latency(effsearch: Effsearch, tmp_path: Path) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--budget", "35k-FLOPs", "--trials", "5")
+    found = effsearch(*words).json
+    assert set(found["budget"]) == {"multiply_adds", "parameters", "activations", "latency_nanoseconds"}
+    entries = ledger_of(tmp_path / "run")
+    assert max(entry["multiply_adds"] for entry in entries) <= 35_000
+    assert all(latency_of(spec_from_json(json.dumps(one["spec"]), source="")) <= 11_000 for one in entries)
+
+
+def test_a_run_goes_on_by_its_own_table_even_on_another_machine(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SEARCH, "--max-latency", BOUND)
+    assert effsearch(*words, "--trials", "3").json["trials"] == 3
+    stored = (tmp_path / "run" / LATENCY_FILE).read_text()
+    num_timed = times["num_timed"]
+    for module in ("effsearch.proxy_train.latency.target", "effsearch.commands.latency_table"):
+        monkeypatch.setattr(f"{module}.machine_name", lambda device: "another machine")
+    again = effsearch(*words, "--trials", "5")
+    assert again.json["trials"] == 5
+    assert "the run's own" in again.err
+    assert "that is another machine than this one, so no network is measured here" in again.err
+    assert times["num_timed"] == num_timed
+    assert (tmp_path / "run" / LATENCY_FILE).read_text() == stored
+    refuses(
+        effsearch(*SEARCH, "--max-latency", "10us", "--trials", "5"), 2, "max_latency_nanoseconds", "11000"
+    )
+
+
+def test_a_second_search_takes_the_table_that_was_measured(
+    effsearch: Effsearch, times: dict[str, Any]
+) -> None:
+    words = [*SEARCH[:-3], "--json", "--max-latency", BOUND, "--dry-run"]
+    first = effsearch(*words, "--trials", "3")
+    num_timed = times["num_timed"]
+    second = effsearch(*words, "--trials", "3")
+    assert num_timed == times["num_timed"] > 0
+    assert "measured just now" in first.err
+    assert "measured just now" not in second.err
+    plan = first.json["latency"]
+    assert second.json["latency"] == plan
+    assert plan["least_nanoseconds"] < plan["median_nanoseconds"] < plan["most_nanoseconds"]
+
+
+def test_networks_that_are_too_slow_when_measured_are_no_finalists(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    """What takes a seventh more than predicted keeps to the bound only where there was room."""
+    times["factor"] = 1.15
+    done = effsearch(*SEARCH, "--max-latency", BOUND, "--trials", "12", "--sampler", "random")
+    best = done.json["best"]
+    measured = json.loads((tmp_path / "run" / LATENCY_CHECK_FILE).read_text())["nanoseconds"]
+    assert best["measured_nanoseconds"] <= 11_000
+    assert best["keeps_latency"] is True
+    assert max(measured.values()) > 11_000
+    assert "it is no finalist" in done.err
+
+
+def test_a_winner_that_does_not_keep_to_the_bound_is_called_so(
+    effsearch: Effsearch, times: dict[str, Any]
+) -> None:
+    times["factor"] = 10.0
+    words = [word for word in SEARCH if word != "--json"]
+    done = effsearch(*words, "--max-latency", BOUND, "--trials", "4")
+    assert done.code == 0, done.err
+    assert "does NOT keep to 11 us" in done.out.replace("\n", " ")
+    assert " !" in done.out
+
+
+def test_a_table_of_another_machine_is_gone_by_and_nothing_is_measured_whole(
+    effsearch: Effsearch, tmp_path: Path
+) -> None:
+    classes = "16"  # of the synthetic images
+    made = effsearch(
+        "profile", "--space", "tiny.yaml", "--latency", "--classes", classes, "--out", "t.json", "--json"
+    ).json
+    table = from_json((tmp_path / "t.json").read_text(), source="t.json")
+    assert made["table"] == table.fingerprint
+    assert made["blocks"] == len(table.nanoseconds)
+    record = json.loads((tmp_path / "t.json").read_text())
+    record["conditions"] |= {"machine": "a phone", "runtime": "tflite"}
+    (tmp_path / "phone.json").write_text(json.dumps(record))
+    done = effsearch(*SEARCH, "--max-latency", BOUND, "--latency-table", "phone.json", "--trials", "4")
+    assert done.json["best"]["measured_nanoseconds"] is None
+    assert any("no network was measured whole" in line for line in done.json["warnings"])
+    assert "tflite" in done.json["latency"]["conditions"]
+    refuses(
+        effsearch(*SEARCH, "--max-latency", BOUND, "--latency-table", "t.json", "--trials", "5"),
+        2,
+        "goes by another latency table than t.json",
+    )
+
+
+def test_what_cannot_be_bound_is_refused_in_a_line(effsearch: Effsearch, tmp_path: Path) -> None:
+    refuses(effsearch(*SEARCH, "--max-latency", "5"), 2, "cannot read the latency '5'")
+    refuses(effsearch(*SEARCH, "--max-latency", "1us"), 2, "the cheapest needs", "of predicted latency")
+    refuses(effsearch(*SEARCH, "--latency-table", "t.json"), 2, "give --max-latency")
+    refuses(effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "none.json"), 2, "none.json")
+    (tmp_path / "t.json").write_text("{}")
+    refuses(effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "t.json"), 2, "is no latency table")
+    effsearch("profile", "--space", "tiny.yaml", "--latency", "--classes", "7", "--out", "seven.json")
+    refuses(
+        effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "seven.json"),
+        2,
+        "seven.json lacks",
+        "effsearch profile --space tiny --latency --resolution 16 --classes 16 --out FILE",
+    )
+
+
+def test_profile_times_a_network_whole_and_block_by_block(effsearch: Effsearch) -> None:
+    found = effsearch("profile", "mobilenet-v2", "--latency", "--runtime", "torch", "--json").json
+    (one,) = found["latency"]
+    assert one["conditions"]["runtime"] == "torch"
+    assert one["sum_nanoseconds"] == sum(block["nanoseconds"] for block in one["blocks"])
+    assert one["adding_up_error"] == pytest.approx(1 / 1.25 - 1, abs=1e-3)
+    shown = effsearch("profile", "mobilenet-v2", "--latency", "--runtime", "torch").out
+    assert "error of adding up" in shown
+    assert "-20.0%" in shown
+    assert "1 thread, batch 1" in shown
+    assert "latency" not in effsearch("profile", "mobilenet-v2", "--json").json
+
+
+def test_profile_refuses_what_it_would_not_look_at(effsearch: Effsearch) -> None:
+    refuses(effsearch("profile"), 2, "name a network, or with --latency a --space")
+    refuses(effsearch("profile", "mobilenet-v2", "--space", "mbconv"), 2, "name a network, or")
+    refuses(effsearch("profile", "mobilenet-v2", "--threads", "2"), 2, "--threads")
+    refuses(effsearch("profile", "mobilenet-v2", "--latency", "--out", "t.json"), 2, "--out")
+    refuses(effsearch("profile", "--space", "tiny.yaml"), 2, "--space")
+    refuses(
+        effsearch("profile", "--space", "tiny.yaml", "--latency", "--out", "none/t.json"),
+        2,
+        "there is no folder none",
+    )
