@@ -134,8 +134,8 @@ def baseline(
     multi_objective: Annotated[
         SecondObjective | None,
         typer.Option(
-            help="Seek the whole front of accuracy against this, inside the budget. Latency is sought by FLOPs, and "
-            "measured of every network trained."
+            help="Seek the whole front of accuracy against this, inside the budget. Latency is sought by FLOPs, "
+            "under --max-latency by its prediction, and measured of every network trained."
         ),
     ] = None,
     sampler: Annotated[Sampler, typer.Option(help="What proposes networks.")] = Sampler.thompson,

@@ -100,6 +100,12 @@ class Problem:
         """The widest budget."""
         return self.budgets[-1]
 
+    def front_measure(self, settings: SearchSettings) -> str | None:
+        """Give the cost along which a front is sought; a latency's is its prediction, where a table gives one."""
+        if settings.second_objective == "latency" and self.budget.latency_table is not None:
+            return "latency_nanoseconds"
+        return settings.front_measure
+
     def count(self, spec: ModelSpec) -> Cost:
         """Give what a network costs, by all that the budgets count."""
         return count_cost(spec, self.budget.latency_table)

@@ -15,7 +15,7 @@ from effsearch.search.placement.executor import Evaluator, SerialExecutor
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
 from effsearch.search.proposers.proposer import Proposal, Proposer
-from effsearch.search.valuation import Valuation
+from effsearch.search.valuation import Valuation, second_value
 from effsearch.space.anchors import Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budget, parse_budgets
 from effsearch.space.canonical import network_hash
@@ -1000,3 +1000,17 @@ def test_every_sampler_keeps_to_a_bound_on_latency(
     assert len({one.job.network for one in record}) >= 12
     for one in record:
         assert one.job.cost.latency_nanoseconds == table.predict(one.job.spec) <= limit
+
+
+def test_a_front_of_latencies_is_sought_by_predictions_where_there_is_a_table(
+    small: Problem, make_table: Callable[..., LatencyTable]
+) -> None:
+    table = make_table(small.space)
+    bound = dataclasses.replace(small, budgets=(Budget(latency_nanoseconds=10**9, latency_table=table),))
+    settings = dataclasses.replace(SETTINGS, second_objective="latency")
+    spec = small.space.spec_at([0] * len(small.space.dimensions), resolution=32, num_classes=10)
+    assert small.front_measure(settings) == "multiply_adds"
+    assert second_value(small.count(spec), settings) == count_cost(spec).multiply_adds
+    assert bound.front_measure(settings) == "latency_nanoseconds"
+    assert second_value(bound.count(spec), settings) == table.predict(spec)
+    assert bound.front_measure(SETTINGS) is None

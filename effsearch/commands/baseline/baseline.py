@@ -126,7 +126,7 @@ def _search(
                 plan.images,
                 recorder,
                 anchors=_points_of_anchors(problem),
-                front_measure=settings.front_measure,
+                front_measure=problem.front_measure(settings),
                 seconds_left=None if left is None else 60 * left,
                 placement=plan.placement,
                 watcher=watcher,

@@ -148,6 +148,10 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     minutes = minutes_beside(search.minutes, latency)
     examples = _draw_some(space, budgets, resolution, num_classes)
     anchors = _anchors(budgets, resolution, num_classes) if options.has_anchors else ()
+    if latency is not None and options.has_anchors and not anchors:
+        watcher.say(
+            f"no known network keeps to {short_time(latency.held_to)}, shrunk as it may be: no anchors"
+        )
     timed = examples + [anchor.spec for anchor in anchors if anchor.phi == 0]
     placement = fill_gpus(
         options.placement,

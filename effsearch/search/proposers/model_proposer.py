@@ -67,7 +67,7 @@ class ModelProposer:
         self._first_rung = 1 if earlier else 0  # an earlier run's scores are a rung below this run's
         limits = [next(iter(budget.limits().values())) for budget in problem.budgets]
         self._has_cap = settings.second_objective is not None
-        self._measure = settings.front_measure or "multiply_adds"
+        self._measure = problem.front_measure(settings) or "multiply_adds"
         self._engine = ThompsonEngine(
             [len(dimension.labels) for dimension in problem.space.dimensions],
             problem.space.positions(),
