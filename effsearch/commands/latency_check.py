@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from effsearch.commands.baseline.plan import LatencyPlan
+from effsearch.commands.baseline.latency_plan import LatencyPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.latency.measure import time_network
 from effsearch.proxy_train.latency.target import DeviceName, LatencyTarget, Runtime, require_target

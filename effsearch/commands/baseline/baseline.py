@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from effsearch.commands import pools
+from effsearch.commands.baseline.latency_plan import minutes_beside
 from effsearch.commands.baseline.latency_words import latency_warnings
 from effsearch.commands.baseline.plan import (
     BaselineOptions,
     BaselinePlan,
-    minutes_beside,
     plan_baseline,
     run_settings,
 )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
+from effsearch.commands.baseline.latency_plan import LatencyPlan, minutes_beside, plan_latency
 from effsearch.commands.baseline.screen_plan import (
     ScreenMode,
     ScreenPlan,
@@ -22,14 +23,11 @@ from effsearch.commands.baseline.screen_plan import (
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import read_space
-from effsearch.commands.latency_table import settle_table
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.recorder import TIMED_KINDS
-from effsearch.commands.time_left import NO_MINUTES
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.results.latency_file import SettledTable
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
 from effsearch.results.spent import seconds_spent
@@ -47,7 +45,6 @@ from effsearch.space.anchors import ANCHOR_PRESETS, Anchor, make_anchor
 from effsearch.space.budget import Budget, parse_budgets, parse_latency, short_time, with_latency
 from effsearch.space.canonical import space_hash
 from effsearch.space.errors import UsageError
-from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import SearchSpace
@@ -81,20 +78,6 @@ class BaselineOptions:
     max_latency: str | None = None
     latency_table: Path | None = None
     storage: str | None = field(default=None, repr=False)  # a URL that may hold a password
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyPlan:
-    """A bound on latency, and what networks are held to."""
-
-    limit: int  # nanoseconds that a network may take, measured whole
-    held_to: int  # nanoseconds that its prediction may come to: less, by the table's error
-    settled: SettledTable
-
-    @property
-    def table(self) -> LatencyTable:
-        """What predicts."""
-        return self.settled.table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +126,15 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     num_classes = options.num_classes or images.num_classes
     latency = None
     if limit is not None:
-        latency = _plan_latency(options, limit, space, resolution, num_classes, watcher)
+        latency = plan_latency(
+            limit,
+            space,
+            run=options.run,
+            file=options.latency_table,
+            resolution=resolution,
+            num_classes=num_classes,
+            watcher=watcher,
+        )
         budgets = with_latency(budgets, latency.held_to, latency.table)
     minutes = minutes_beside(search.minutes, latency)
     examples = _draw_some(space, budgets, resolution, num_classes)
@@ -230,39 +221,6 @@ def _counted_budgets(options: BaselineOptions) -> tuple[Budget, ...]:
     return parse_budgets(
         options.budget, max_params=options.max_params, max_activations=options.max_activations
     )
-
-
-def _plan_latency(
-    options: BaselineOptions,
-    limit: int,
-    space: SearchSpace,
-    resolution: int,
-    num_classes: int,
-    watcher: Watcher,
-) -> LatencyPlan:
-    settled = settle_table(
-        space,
-        run=options.run,
-        file=options.latency_table,
-        resolution=resolution,
-        num_classes=num_classes,
-        watcher=watcher,
-    )
-    held_to = settled.table.held_to(limit)
-    watcher.say(
-        f"latency: predictions are held to {short_time(held_to)}, so that networks keep to {short_time(limit)} nine "
-        "times in ten; finalists are measured whole"
-    )
-    if settled.seconds:
-        watcher.say(f"latency: measuring took {settled.seconds:.0f} s of the time")
-    return LatencyPlan(limit=limit, held_to=held_to, settled=settled)
-
-
-def minutes_beside(minutes: float | None, latency: LatencyPlan | None) -> float | None:
-    """Give what a latency table leaves of the time."""
-    if minutes is None or latency is None:
-        return minutes
-    return max(minutes - latency.settled.seconds / 60, NO_MINUTES)
 
 
 def _minutes_for_trainings(
