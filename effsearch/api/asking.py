@@ -203,10 +203,12 @@ def _budget_text(budget: Budget) -> str:
     """Write a budget of one bound to the last unit.
 
     Raises:
-        UsageError: It has several bounds.
+        UsageError: It has several bounds, or one on latency.
     """
     units = {"multiply_adds": "FLOPs", "parameters": "params", "activations": "activations"}
     limits = budget.limits()
+    if budget.latency_nanoseconds is not None:
+        raise UsageError(f"{budget} bounds latency: give that as max_latency, such as '5ms'")
     if len(limits) > 1:
         raise UsageError(
             f"{budget} has several bounds: give one as budget, the others as max_params and max_activations"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack  # Any: images of any library
+from typing import TYPE_CHECKING, Any, Literal, Unpack  # Any: images of any library
 
 from effsearch.api.asking import as_network, ask, documented
 from effsearch.api.options import ExportOptions, PathName, Space, TrainOptions
@@ -87,19 +87,39 @@ def profile(
     *,
     resolution: int | None = None,
     classes: int | None = None,
+    latency: bool = False,
+    runtime: Literal["torch", "onnxruntime"] | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int = 1,
+    batch: int = 1,
 ) -> Profile:
-    """Count what a network costs for one image, and compare with fvcore and torch.
+    """Count what a network costs for one image, compare with fvcore and torch, and time it where asked.
 
     Args:
         network: A `ModelSpec`, what has one, a preset or a spec file.
         resolution: Pixels; default: the network's own.
         classes: Default: the network's own.
+        latency: Whether it is timed on this machine, whole and block by block, with fresh weights.
+        runtime: What it is timed with; default: torch, and onnxruntime where that is installed.
+        device: What it is timed on.
+        threads: On the CPU.
+        batch: Images in a pass.
 
     Raises:
         SpecError: There is no such network.
+        UsageError: The runtime or the device is not there.
     """
+    timing = {"runtime": runtime, "device": device, "threads": threads, "batch": batch} if latency else {}
     return make_profile(
-        ask("profile", progress=False, network=as_network(network), resolution=resolution, classes=classes)
+        ask(
+            "profile",
+            progress=False,
+            network=as_network(network),
+            resolution=resolution,
+            classes=classes,
+            latency=latency,
+            **timing,
+        )
     )
 
 

@@ -50,6 +50,8 @@ class BaselineOptions(ProxyOptions, total=False):
     budget: Budgets | None
     max_params: str | int | None
     max_activations: str | int | None
+    max_latency: str | None  # such as "5ms"
+    latency_table: PathName | None
     space: Space
     data: Images
     trials: int | None

@@ -225,6 +225,7 @@ class Profile:
     fvcore_total: int  # with norms and pooling
     torch_flops: int  # two for each multiply-add
     parts: Mapping[str, Cost]
+    median_seconds: Mapping[str, float]  # of a pass, by runtime; empty unless it was timed
     report: Report = field(repr=False)
 
 
@@ -298,6 +299,9 @@ def make_profile(report: Report) -> Profile:
         fvcore_total=report["fvcore_total"],
         torch_flops=report["torch_flops"],
         parts={row["part"]: cost(row) for row in report["parts"]},
+        median_seconds={
+            row["conditions"]["runtime"]: row["whole"]["median"] for row in report.get("latency", ())
+        },
         report=report,
     )
 

@@ -11,7 +11,9 @@ from effsearch.command_line.completion import COMPLETIONS
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Data and space": ("data", "space", "base", "coefficients"),
-    "Budget": ("budget", "max_params", "max_activations", "resolution", "classes"),
+    "Budget": (
+        *("budget", "max_params", "max_activations", "max_latency", "latency_table", "resolution", "classes"),
+    ),
     "Time": ("minutes", "trials", "screen_minutes", "dry_run", "stop_at"),
     "Family": ("phi", "rule", "budgets", "dwr_exponent"),
     "Rounding": ("max_resolution", "resolution_multiple", "fix_stem_head", "divisor", "floor"),
@@ -33,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("tolerance", "seeds", "check", "seed", "of", "factor", "networks", "arms", "longer"),
     ),
     "Training": ("recipe", "batch_size", "lr", "accumulate", "init", "family", "tensorboard"),
-    "Proxy": ("proxy_resolution", "min_map", "images", "epochs", "proxy_width"),
+    "Proxy": ("proxy_resolution", "min_map", "images", "epochs", "proxy_width", "train_fn"),
     "Where trainings run": (
         *(
             "workers",
@@ -52,6 +54,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
 GROUP_IN: dict[tuple[str, str], str] = {
     **{("train", name): "Training" for name in ("epochs", "resolution", "seed")},
     **{("profile", name): "Network" for name in ("resolution", "classes")},
+    **{
+        ("profile", name): "Latency"
+        for name in ("latency", "runtime", "device", "threads", "batch", "space", "out")
+    },
     **{("export", name): "Export" for name in ("data", "seed")},
     ("status", "watch"): "Output",
     ("dashboard", "port"): "Output",
@@ -63,6 +69,7 @@ VALUES = {
     **dict.fromkeys(("resolution", "max_resolution", "proxy_resolution", "min_map"), "PIXELS"),
     **dict.fromkeys(("budget", "budgets", "max_params", "max_activations"), "COST"),
     **dict.fromkeys(("data",), "DATA"),
+    **dict.fromkeys(("max_latency",), "TIME"),
     **dict.fromkeys(("base", "network"), "NETWORK"),
     **dict.fromkeys(("run", "runs", "warm_start"), "RUN"),
     **dict.fromkeys(("space",), "SPACE"),
@@ -113,7 +120,9 @@ FILES: dict[str, Files] = {
     ),
     "status": Files("status.json and ledger.jsonl of a run", "nothing", ("dashboard", "report")),
     "dashboard": Files("study.journal of a run", "nothing", ("status", "report")),
-    "profile": Files("a preset or a spec file", "nothing", ("presets", "export")),
+    "profile": Files(
+        "a preset or a spec file", "nothing; with --space the file that --out names", ("presets", "export")
+    ),
     "export": Files(
         "a preset, a spec file or a run; for onnx-int8 images too",
         "one file here, or --out; weights and names beside it where the target keeps them apart",

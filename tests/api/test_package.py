@@ -87,3 +87,17 @@ def test_mypy_and_its_users_see_types(tmp_path: Path) -> None:
     assert 'Revealed type is "effsearch.space.spec.ModelSpec"' in done.stdout
     assert 'Argument "trials"' in done.stdout
     assert 'Unexpected keyword argument "triasl"' in done.stdout
+
+
+def test_a_network_is_timed_where_that_is_asked() -> None:
+    spec = effsearch.load_spec("mobilenet-v3-small")
+    assert effsearch.profile(spec, resolution=32).median_seconds == {}
+    timed = effsearch.profile(spec, resolution=32, latency=True, runtime="torch").median_seconds
+    assert set(timed) == {"torch"}
+    assert 1e-5 < timed["torch"] < 10
+
+
+def test_a_bound_on_latency_is_asked_for_by_its_name() -> None:
+    budget = effsearch.Budget(latency_nanoseconds=5_000_000)
+    with pytest.raises(effsearch.EffsearchError, match="give that as max_latency"):
+        effsearch.baseline(budget=budget, minutes=1, progress=False)
