@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-all lint docs format bench clean
+.PHONY: install demo test test-all lint docs audit format bench clean
 
 install: $(STAMP)
 
@@ -30,6 +30,12 @@ lint: install docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml effsearch
+
+# Known weaknesses of what is installed; asks a service of PyPI's, so it needs the network.
+audit: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 # The site, in site/; a dead link or anything that a page would load from elsewhere fails it. Offline. (With --quiet mkdocs
 # would count no warning, and so let dead links pass.)

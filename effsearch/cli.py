@@ -4,6 +4,7 @@ Results go to stdout, progress and errors to stderr; every error is one line. Wh
 `command_line`.
 """
 
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from effsearch.command_line.shared import Task, do_task
 from effsearch.command_line.train import train
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
+from effsearch.space.printable import one_line
 
 INTERRUPTED = 130
 STOPPED = "stopped; the same command with the same --run goes on"
@@ -167,6 +169,10 @@ def main() -> None:
     # The driver's matrices are small and its workers have all the cores: with two threads here, each waiting for a
     # busy core, reading the importance off 200 trainings took 20 to 67 s; with one 2 to 3 s. Before numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Workers begin as `python -c`, which would look for modules in the working directory first: a file called
+    # random.py in a folder that somebody else has filled is not to run.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    _show_any_name()
     command = make_program()
     try:
         asked = command.main(standalone_mode=False) or 0
@@ -193,8 +199,15 @@ def main() -> None:
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
 
 
+def _show_any_name() -> None:
+    """Have stdout and stderr take what no encoding holds, such as a file's name of undecodable bytes, by its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _fail(message: str, exit_code: int) -> None:
-    print(f"effsearch: {hide_passwords(' '.join(message.split()))}", file=sys.stderr)
+    print(f"effsearch: {one_line(hide_passwords(message))}", file=sys.stderr)
     sys.exit(exit_code)
 
 

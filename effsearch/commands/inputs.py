@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effsearch.commands.in_hand import SpaceInHand, SpecInHand
+from effsearch.results.bounded_files import NotReadableError, read_bounded
 from effsearch.space.errors import RunError, SpecError, UsageError
 from effsearch.space.presets import load_preset, preset_names
 from effsearch.space.search_space import SearchSpace
@@ -112,12 +113,12 @@ def read_text(path: Path, *, what: str) -> str:
         RunError: It cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise SpecError(f"{path} is too large for a {what}: {path.stat().st_size:,} bytes")
-        return path.read_text("utf-8")
+        return read_bounded(path, most_bytes=MAX_FILE_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise SpecError(f"no {what} at {path}") from None
-    except UnicodeDecodeError:
+    except NotReadableError as error:
+        raise SpecError(f"{path} is no {what}: {error.strerror}") from None
+    except ValueError:  # bytes that are no UTF-8, or a NUL in the path
         raise SpecError(f"{path} is not a text file, so it is no {what}") from None
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from None

@@ -21,6 +21,7 @@ from effsearch.space.outcome import Fidelity, Job, Precision
 Engine = Literal["local", "ray", "inline"]
 
 LEAST_GPU_SHARE = 0.05
+MOST_WORKERS = 10_000
 
 TIMES_EXPECTED = 10.0  # what a training may take at the most, in times of what it is expected to take
 SPARE_SECONDS = 60.0  # beside that: a worker that was just started loads torch first
@@ -44,8 +45,8 @@ class Placement:
     train_function: TrainFunction | None = None  # what trains in place of effsearch's own loop
 
     def __post_init__(self) -> None:
-        if self.num_workers < 1:
-            raise UsageError(f"--workers must be at least 1, got {self.num_workers}")
+        if not 1 <= self.num_workers <= MOST_WORKERS:
+            raise UsageError(f"--workers must be from 1 to {MOST_WORKERS:,}, got {self.num_workers}")
         if self.address and self.engine != "ray":
             raise UsageError("--address names a Ray cluster: give it with --engine ray")
         if self.engine == "inline" and self.train_function is None:
@@ -126,6 +127,11 @@ def make_placement(
         raise UsageError("--cpus-per-trial is for a cluster: give it with --engine ray")
     if cpus_per_trial is not None and not cpus_per_trial > 0:
         raise UsageError(f"--cpus-per-trial must be above 0, got {cpus_per_trial:g}")
+    if cpus_per_trial is not None and not address and cpus_per_trial > usable_cores():
+        raise UsageError(
+            f"--cpus-per-trial {cpus_per_trial:g} is more than this machine has, which is {usable_cores()}: give "
+            "fewer, or the --address of a cluster that has nodes with so many"
+        )
     num_slots = None if gpu_share is None else slots_for_share(gpu_share)
     kind = _settle_device(device, engine, run)
     if gpu_share is not None and kind == "cpu":

@@ -29,7 +29,7 @@ from effsearch.search.fidelity import (
     make_rungs,
 )
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Fidelity, Precision
+from effsearch.space.outcome import Fidelity, Precision, fidelity_from
 from effsearch.space.small_images import count_removable_strides
 from effsearch.space.spec import ModelSpec
 
@@ -76,6 +76,10 @@ def load_proxy_images(options: ProxyOptions, watcher: Watcher) -> ImageData:
         f"data: {images.name}, {images.num_classes} classes, {len(images.train):,} training and "
         f"{len(images.val):,} validation images at {images.resolution} px"
     )
+    if options.num_images is not None and options.num_images > len(images.train):
+        watcher.say(
+            f"--images {options.num_images:,}: there are {len(images.train):,} training images, and all are taken"
+        )
     return images
 
 
@@ -248,7 +252,7 @@ def stored_rungs(settings: Mapping[str, Any]) -> tuple[Fidelity, ...]:
     A run from before there were several has one; one from before they were continued trains each from fresh weights.
     """
     rungs = make_rungs(
-        Fidelity(**settings["fidelity"]),
+        fidelity_from(settings["fidelity"]),
         num_rungs=settings.get("num_rungs", 1),
         reduction=settings.get("reduction", 1),
     )
@@ -258,7 +262,7 @@ def stored_rungs(settings: Mapping[str, Any]) -> tuple[Fidelity, ...]:
 def stored_fidelity(run: Path | None) -> Fidelity | None:
     """Give the fidelity that a run was started with, where it exists."""
     stored = stored_setting(run, "fidelity")
-    return Fidelity(**stored) if isinstance(stored, dict) else None
+    return fidelity_from(stored) if isinstance(stored, dict) else None
 
 
 def describe_fidelity(fidelity: Fidelity) -> str:

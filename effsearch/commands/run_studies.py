@@ -16,7 +16,7 @@ from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import JOURNAL_FILE
 from effsearch.search.shared_studies import SharedStudies
 from effsearch.search.study import JournalStudy
-from effsearch.search.study_storage import connect, open_storage, reason_of, storage_error
+from effsearch.search.study_storage import absolute_url, connect, open_storage, reason_of, storage_error
 from effsearch.space.passwords import hide_passwords, without_password
 
 NO_STORAGE = "none"
@@ -37,6 +37,8 @@ def reach_storage(given: str | None, run: Path | None) -> str | None:
     url: str | None = stored_setting(run, "storage") if given is None else given
     if url is None or url == NO_STORAGE:
         return None
+    if given is not None:
+        url = absolute_url(url)  # a resume may stand in another directory
     open_storage(url)
     return url
 

@@ -13,23 +13,24 @@ from effsearch.commands.explaining.words import points_text
 from effsearch.results.operators import operators_words
 from effsearch.results.run_files import TRAINING_COMMANDS
 from effsearch.space.budget import short_amount, short_count, short_time
+from effsearch.space.printable import printable
 
 PLAIN_WIDTH = 120  # characters, where stdout is no terminal
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to stdout; the first column is text, the others are right-aligned."""
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(printable(title)), title_justify="left")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(Text(printable(column)), justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     _console().print(table)
 
 
 def say(text: str) -> None:
     """Print a line to stdout."""
-    _console().print(text, markup=False)
+    _console().print(printable(text), markup=False)
 
 
 STATES = {

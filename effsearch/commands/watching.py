@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from effsearch.results.status import StatusFile, Step
+from effsearch.space.printable import printable
 from effsearch.space.slot_status import SlotStatus
 
 PRINT_SECONDS = 5.0  # between lines of progress where stderr is no terminal
@@ -35,7 +36,7 @@ class Watcher:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -60,7 +61,7 @@ class Watcher:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)
 
     def follow(self, run: Path) -> None:
         """Write what is shown from now on to a run's directory as well."""
@@ -79,7 +80,7 @@ class Watcher:
         if self._is_live:
             if what not in self._tasks:
                 self._tasks[what] = self._progress.add_task(what, total=total, text=text)
-            self._progress.update(self._tasks[what], completed=done, total=total, text=text)
+            self._progress.update(self._tasks[what], completed=done, total=total, text=printable(text))
             if total is not None and done >= total:
                 self._progress.update(self._tasks[what], visible=False)
             return

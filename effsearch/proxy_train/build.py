@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from effsearch.proxy_train.kernels.switch import runner_for
+from effsearch.proxy_train.memory import require_memory_for
 from effsearch.space.layer import Layer
 from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
@@ -35,9 +36,13 @@ def build_model(spec: ModelSpec, *, seed: int) -> "Network":
     Convolutions are drawn normal with deviation sqrt(2 / (k*k*out/groups)), linear layers uniform within
     1/sqrt(out); biases are zero and norms the identity. Global random state is neither read nor changed.
 
+    Raises:
+        TooLargeToBuild: This machine has no memory for it.
+
     Source:
         Initialisers of EfficientNet's reference code (arXiv:1905.11946).
     """
+    require_memory_for(spec)
     model = build_on_meta(spec).to_empty(device="cpu")
     initialise(model, seed=seed)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # torch's stub lacks it

@@ -13,8 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from effsearch.proxy_train.build import build_model, build_on_meta
 from effsearch.space.cost import count_cost
+from effsearch.space.errors import SpecError
 from effsearch.space.spec import ModelSpec
 
+MOST_MULTIPLY_ADDS = 10**13  # minutes on one core
 _FVCORE_CONV_LINEAR = ("conv", "linear", "addmm")
 
 
@@ -29,9 +31,17 @@ class FvcoreCount:
 def measure_fvcore(spec: ModelSpec) -> FvcoreCount:
     """Count a network with fvcore: built, in eval mode, one image at the network's resolution.
 
+    Raises:
+        SpecError: To run it even once would take minutes, or more memory than there is.
+
     Source:
         B0 at 224 pixels: 385,814,752 in convolutions and the linear layer, 401.66 M in all.
     """
+    if (counted := count_cost(spec).multiply_adds) > MOST_MULTIPLY_ADDS:
+        raise SpecError(
+            f"fvcore counts a network by running it, and one of {counted:.3g} multiply-adds would take too long; at "
+            f"most {MOST_MULTIPLY_ADDS:.3g}: give fewer channels or pixels"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"

@@ -1,16 +1,21 @@
 """What does a training do to a process's memory, and what when there is too little of it?"""
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from effsearch.space.outcome import OutOfMemory
+from effsearch.space.cost import count_cost
+from effsearch.space.layers import layers
+from effsearch.space.outcome import OutOfMemory, TooLargeToBuild
+from effsearch.space.spec import ModelSpec
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's <malloc.h>
 _NEVER = 2**31 - 1
+_BYTES_OF_A_NUMBER = 4
 
 
 def keep_freed_memory() -> bool:
@@ -51,3 +56,43 @@ def memory_as_failure() -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def why_too_large(spec: ModelSpec, *, memory_bytes: int | None = None) -> str:
+    """Say why a network cannot be built on this machine, from its description alone; "" where it can.
+
+    Its numbers and, for one image, the two largest maps that lie side by side must fit into the memory.
+
+    Args:
+        spec: The network.
+        memory_bytes: Of the machine; None asks it.
+    """
+    there = _memory_bytes() if memory_bytes is None else memory_bytes
+    map_numbers = max(
+        layer.out_channels * layer.out_size**2 + layer.in_channels * layer.in_size**2
+        for layer in layers(spec)
+    )
+    needed = _BYTES_OF_A_NUMBER * (count_cost(spec).parameters + map_numbers)
+    if not there or needed <= there:
+        return ""
+    return (
+        f"the network is too large to build: it needs {needed / 1e9:,.1f} GB for its parameters and maps, and this "
+        f"machine has {there / 1e9:,.1f} GB; give it fewer channels or pixels"
+    )
+
+
+def require_memory_for(spec: ModelSpec) -> None:
+    """Refuse a network that this machine has no memory for, before anything of it is allocated.
+
+    Raises:
+        TooLargeToBuild: It has none; how much it needs is said.
+    """
+    if reason := why_too_large(spec):
+        raise TooLargeToBuild(reason)
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0

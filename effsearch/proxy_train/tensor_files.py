@@ -79,6 +79,8 @@ def read_anybodys(path: Path) -> tuple[dict[str, Tensor], dict[str, str], bool |
         OSError: It cannot be read.
         SafetensorError: It is no such file.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError(f"{path} is no regular file")
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, which is no mapping
         words = dict(file.metadata() or {})

@@ -135,7 +135,7 @@ def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
     version = record.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         raise RunError(
-            f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; run "
+            f"{path}: schema_version {version!r:.60} cannot be read, this effsearch knows {SCHEMA_VERSION}; run "
             "effsearch validate again, or use a newer one"
         )
     record.pop("grade", None)  # follows from the rest

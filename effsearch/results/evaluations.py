@@ -10,6 +10,7 @@ from typing import Any
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
+from effsearch.space.errors import SpecError
 from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Job, ProxyResult, fidelity_from
 from effsearch.space.text import from_json, to_dict
@@ -84,6 +85,8 @@ def from_entry(entry: LedgerEntry, table: LatencyTable | None = None) -> Evaluat
             from_checkpoint=entry.from_checkpoint,
         )
     coefficients = entry.coefficients
+    if coefficients and not {"alpha", "beta", "gamma"} <= set(coefficients):
+        raise SpecError(f"ledger, {entry.name}: coefficients must have alpha, beta and gamma")
     triple = (coefficients["alpha"], coefficients["beta"], coefficients["gamma"]) if coefficients else None
     job = Job(
         kind=entry.kind,

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_text_atomic
+from effsearch.results.bounded_files import MIB, read_bounded
 from effsearch.space.errors import RunError
+from effsearch.space.strict_json import parse_json
+
+MOST_BYTES = 64 * MIB
 
 
 def to_json_text(value: object) -> str:
@@ -27,10 +31,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
-        RunError: The file cannot be read, or holds something else.
+        RunError: The file cannot be read, is too large, or holds something else.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_bounded(path, most_bytes=MOST_BYTES))
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

@@ -5,7 +5,6 @@ paid for is never lost, and never paid for twice. One process appends, under the
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from effsearch.results.atomic import sync_folder, write_bytes_atomic, write_error
+from effsearch.results.bounded_files import MIB, read_bounded
 from effsearch.results.ledger_entry import LedgerEntry, ScoreKey, from_record, score_key, to_line
 from effsearch.space.errors import RunError
+from effsearch.space.strict_json import parse_json
 
 __all__ = ["Ledger", "LedgerEntry", "ScoreKey", "read_entries", "score_key"]
+
+MOST_BYTES = 1024 * MIB  # some 400,000 trainings
 
 
 class Ledger:
@@ -148,7 +151,7 @@ class _Parsed:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
         return b""
     except OSError as error:
@@ -166,7 +169,7 @@ def _parse(path: Path, content: bytes) -> _Parsed:
     for number, line in enumerate(lines, start=1):
         is_last = number == len(lines)
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError as error:  # UnicodeDecodeError is one
             if is_last:
                 return _Parsed(

@@ -1,5 +1,6 @@
 """What is written down about one finished evaluation?"""
 
+import difflib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -79,15 +80,24 @@ class LedgerEntry:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(EvaluationKind):
-            raise ValueError(f"kind must be one of {', '.join(get_args(EvaluationKind))}, got {self.kind!r}")
+            raise ValueError(
+                f"kind must be one of {', '.join(get_args(EvaluationKind))}, got {self.kind!r:.60}"
+            )
+        for name in ("name", "network_hash", "data_fingerprint", "settings_hash", "failure", "time"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise ValueError(f"{name} must be a text, got {value!r:.60}")
         for name in ("seed", "replicate", "multiply_adds", "parameters", "activations"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+                raise ValueError(f"{name} must be a whole number of at least 0, got {value!r:.60}")
         for name in ("point", "coefficients", "spec", "features"):
             if not isinstance(getattr(self, name), Mapping):
                 raise ValueError(f"{name} must be a mapping, got {getattr(self, name)!r}")
         _check_fidelity(self.fidelity)
+        _check_values("point", self.point, (str, int, float))
+        _check_values("features", self.features, (int, float))
+        _check_values("coefficients", self.coefficients, (int, float))
         if isinstance(self.batch_share, bool) or not 0 < self.batch_share <= 1:
             raise ValueError(f"batch_share must be above 0 and at most 1, got {self.batch_share}")
         if not isinstance(self.used_kernels, bool | None):
@@ -161,7 +171,9 @@ def from_record(record: object) -> LedgerEntry:
     if missing := sorted(known - set(values)):
         raise ValueError(f"lacks {', '.join(to_user_names(dict.fromkeys(missing)))}")
     if unknown := sorted(set(values) - known):
-        raise ValueError(f"has unknown keys {', '.join(unknown)}")
+        near = difflib.get_close_matches(unknown[0], to_user_names(dict.fromkeys(known)), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"has unknown keys {', '.join(unknown)}{hint}")
     if isinstance(values["fidelity"], dict):
         values["fidelity"] = _named(values["fidelity"], to_field_names)
     try:
@@ -182,6 +194,12 @@ def _as_floats(fidelity: FidelityRecord) -> dict[str, Any]:
     return {
         name: _as_floats(value) if name == CONTINUES else float(value) for name, value in fidelity.items()
     }
+
+
+def _check_values(name: str, values: Mapping[str, Any], kinds: tuple[type, ...]) -> None:
+    for key, value in values.items():
+        if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{name}: {key} has a value that none can have, {value!r:.60}")
 
 
 def _check_fidelity(fidelity: object, num_stages: int = 1) -> None:

@@ -295,6 +295,8 @@ def _is_free(name: str, free_settings: frozenset[str]) -> bool:
 def _add_start(run: Path, now: datetime, command_line: Sequence[str] | None) -> None:
     path = run / ENVIRONMENT_FILE
     starts = read_json(path).get("starts", []) if path.exists() else []
+    if not isinstance(starts, list):
+        raise RunError(f"{path}: starts must be a list, got {starts!r:.60}; move the file away")
     starts.append(describe_environment(now=now, command_line=command_line))
     write_json(path, {"schema_version": SCHEMA_VERSION, "starts": starts})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.results.json_files import read_json
+from effsearch.results.settings_shape import SettingsOfRun, check_settings
 from effsearch.space.errors import RunError, UsageError
 
 SCHEMA_VERSION = 1
@@ -61,7 +62,7 @@ def read_settings(run: Path) -> StoredSettings:
 
     Raises:
         UsageError: There is no run at `run`.
-        RunError: Its settings cannot be read.
+        RunError: Its settings cannot be read, or are not what their names say.
     """
     path = run / SETTINGS_FILE
     if not is_run(run):
@@ -72,7 +73,7 @@ def read_settings(run: Path) -> StoredSettings:
         raise UsageError(f"no run at {run}: its {SETTINGS_FILE} is not one of effsearch's")
     if version != SCHEMA_VERSION:
         raise RunError(
-            f"{path}: schema_version {version} cannot be read, this effsearch knows {SCHEMA_VERSION}; "
+            f"{path}: schema_version {version!r:.60} cannot be read, this effsearch knows {SCHEMA_VERSION}; "
             "use a newer one"
         )
     command, created, settings = (content.get(key) for key in ("command", "created", "settings"))
@@ -83,8 +84,11 @@ def read_settings(run: Path) -> StoredSettings:
         if moment.tzinfo is None:
             raise ValueError("no time zone")
     except ValueError as error:
-        raise RunError(f"{path}: created must be an ISO 8601 time with its zone, got {created!r}") from error
-    return StoredSettings(command=command, created=moment, settings=settings)
+        raise RunError(
+            f"{path}: created must be an ISO 8601 time with its zone, got {created!r:.60}"
+        ) from error
+    check_settings(settings, path)
+    return StoredSettings(command=command, created=moment, settings=SettingsOfRun(settings, path))
 
 
 def has_report(run: Path) -> bool:

@@ -43,6 +43,8 @@ def start_times(run: Path) -> list[float]:
     """
     path = run / ENVIRONMENT_FILE
     starts = read_json(path).get("starts", []) if path.exists() else []
+    if not isinstance(starts, list):
+        raise RunError(f"{path} does not say when the run was started: starts must be a list")
     try:
         return sorted(datetime.fromisoformat(start["time"]).timestamp() for start in starts)
     except (KeyError, TypeError, ValueError) as error:

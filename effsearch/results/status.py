@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from effsearch.results.bounded_files import read_bounded
 from effsearch.results.json_files import read_json
 from effsearch.results.run_files import LOCK_FILE
-from effsearch.space.errors import RunError
+from effsearch.space.errors import RunError, UsageError
 from effsearch.space.slot_status import SlotStatus
 
 STATUS_FILE = "status.json"
@@ -86,11 +87,18 @@ def read_status(run: Path) -> RunStatus | None:
         step = content["step"]
         return RunStatus(
             time=float(content["time"]),
-            step=None if step is None else Step(**step),
+            step=None if step is None else _step(**step),
             slots=tuple(SlotStatus(**slot) for slot in content["slots"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise RunError(f"{path} is no status of a run: {error}; delete it") from error
+
+
+def _step(*, what: object, done: object, total: object, text: object) -> Step:
+    for value in (done, 0.0 if total is None else total):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{value!r:.60} is no number")
+    return Step(what=str(what), done=done, total=total, text=str(text))  # type: ignore[arg-type]  # looked at above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +116,10 @@ def read_holder(run: Path) -> Holder | None:
     The lock itself is not tried: to hold it even for a moment could turn away a driver that starts.
     """
     try:
-        words = (run / LOCK_FILE).read_text(errors="replace").split()
+        words = read_bounded(run / LOCK_FILE, most_bytes=1_000).decode(errors="replace").split()
     except OSError:
         return None
-    if len(words) != 4 or not words[1].isdigit():
+    if len(words) != 4 or not (words[1].isascii() and words[1].isdigit() and len(words[1]) < 12):
         return None
     process, host = int(words[1]), words[3]
     if host != socket.gethostname():

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_error
-from effsearch.results.json_files import write_json
+from effsearch.results.bounded_files import read_bounded
+from effsearch.results.json_files import MOST_BYTES, write_json
+from effsearch.space.strict_json import parse_json
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 
@@ -94,10 +96,17 @@ class SupernetFiles:
             path.unlink(missing_ok=True)
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Give what `note` wrote; a torn last line is passed over."""
+        """Give what `note` wrote; a torn last line is passed over.
+
+        Raises:
+            ValueError: Another line is no record.
+        """
         path = self.folder / "rounds.jsonl"
-        text = path.read_text() if path.exists() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        text = read_bounded(path, most_bytes=MOST_BYTES).decode() if path.exists() else ""
+        lines = [parse_json(line) for line in text[: text.rfind("\n") + 1].split("\n") if line]
+        if not all(isinstance(line, dict) for line in lines):
+            raise ValueError("a line is no object")
+        return lines
 
 
 def supernet_of(run: Path) -> SupernetFiles:

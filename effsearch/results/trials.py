@@ -13,6 +13,7 @@ from effsearch.results.user_names import USER_NAMES, to_user_names
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = (
     "kind",
     "name",
@@ -52,7 +53,14 @@ def write_trials(path: Path, entries: Sequence[LedgerEntry]) -> None:
     Raises:
         RunError: The file cannot be written.
     """
-    write_text_atomic(path, trials_frame(entries).to_csv(index=False, lineterminator="\n"))
+    frame = trials_frame(entries)
+    frame = frame.rename(columns=_as_text).map(_as_text)
+    write_text_atomic(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _as_text(cell: Any) -> Any:  # Any: cells of several types
+    """Give a text so that no program for tables takes it for a formula, whoever named a choice "=1+1"."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
 
 
 def _row(entry: LedgerEntry) -> dict[str, Any]:  # Any: cells of several types

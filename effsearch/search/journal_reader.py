@@ -4,7 +4,6 @@ Whole lines only, by a file that is open for reading: no lock is taken, nothing 
 that is torn or still being written waits until it is whole. Optuna's own backend would let a page write to the run.
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from effsearch.space.errors import RunError
+from effsearch.space.strict_json import parse_json
 
 
 @contextmanager
@@ -29,11 +29,21 @@ def read_journal(path: Path) -> Iterator[JournalStorage]:
         RunError: The file cannot be read, or is no journal.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise RunError(f"cannot read {path}: it is no regular file")
         file = path.open("rb", buffering=0)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
     with file:
-        yield JournalStorage(_WholeLines(file, path))
+        try:
+            storage = JournalStorage(_WholeLines(file, path))
+        except RunError:
+            raise
+        except (
+            Exception
+        ) as error:  # Optuna replays what the lines say, and meets nonsense with errors of any type
+            raise RunError(f"{path} is no journal of Optuna's ({type(error).__name__}: {error})") from None
+        yield storage
 
 
 class _WholeLines(BaseJournalBackend):
@@ -53,7 +63,7 @@ class _WholeLines(BaseJournalBackend):
         text = os.pread(descriptor, max(0, num_new), self._num_bytes)
         for line in text.split(b"\n")[:-1]:
             try:
-                record = json.loads(line)
+                record = parse_json(line)
                 record["op_code"]
             except (ValueError, TypeError, KeyError):
                 raise RunError(f"{self._path}, line {self._num_lines + 1}: no record of Optuna's") from None

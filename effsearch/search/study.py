@@ -18,6 +18,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from effsearch.space.errors import RunError
 from effsearch.space.search_space import Label, SearchSpace
 
 if TYPE_CHECKING:
@@ -87,8 +88,18 @@ class JournalStudy(WrittenStudy):
             _cut_torn_tail(path)
         finally:
             lock.release()
-        storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-        super().__init__(storage, study_name=study_name, has_two_objectives=has_two_objectives)
+        try:
+            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+            super().__init__(storage, study_name=study_name, has_two_objectives=has_two_objectives)
+        except OSError:
+            raise
+        except (
+            Exception
+        ) as error:  # Optuna replays whatever the lines say, and meets nonsense with errors of any type
+            raise RunError(
+                f"{path} is no journal of Optuna's ({type(error).__name__}: {error}); move it away: the studies are "
+                "written anew from the ledger"
+            ) from error
 
 
 class _FileLock(JournalFileOpenLock):

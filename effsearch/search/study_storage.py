@@ -3,6 +3,7 @@
 URLs are those of Optuna's own command line: whatever SQLAlchemy reads, and redis://.
 """
 
+import os
 import re
 import warnings
 from typing import Any  # a driver's arguments
@@ -46,8 +47,33 @@ def connect(url: str) -> BaseStorage:
     if parsed.drivername in ("redis", "rediss"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return JournalStorage(JournalRedisBackend(url))
+            return JournalStorage(_WithoutSnapshots(url))
     return RDBStorage(url, engine_kwargs={"poolclass": NullPool, "connect_args": _connect_arguments(parsed)})
+
+
+class _WithoutSnapshots(JournalRedisBackend):
+    """Redis without Optuna's snapshots of studies: these are pickles, and who can write there could run code here."""
+
+    def load_snapshot(self) -> bytes | None:
+        return None
+
+    def save_snapshot(self, snapshot: bytes) -> None:
+        """Leave none for others either: all is read from the log."""
+
+
+def absolute_url(url: str) -> str:
+    """Give a URL that names the same file from every directory; others are given back as they are.
+
+    Raises:
+        UsageError: It is no such URL.
+    """
+    parsed = _parse(url)
+    database = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not database or database.startswith("file:"):
+        return url
+    if os.path.isabs(database):
+        return url
+    return parsed.set(database=os.path.abspath(database)).render_as_string(hide_password=False)
 
 
 def open_storage(url: str) -> BaseStorage:

@@ -24,6 +24,9 @@ class Fidelity:
     num_removed_strides: int = 0  # strides of two taken off the front, so that small images keep a map
 
     def __post_init__(self) -> None:
+        for name in ("num_images", "num_epochs", "resolution", "num_removed_strides"):
+            if type(getattr(self, name)) is not int:
+                raise SpecError(f"{name} must be a whole number, got {getattr(self, name)!r:.60}")
         for name in ("num_images", "num_epochs", "resolution"):
             if getattr(self, name) < 1:
                 raise SpecError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -67,9 +70,9 @@ def fidelity_from(record: Mapping[str, Any]) -> Fidelity:
     Raises:
         SpecError: They are none.
     """
-    values = dict(record)
-    before = values.pop("continues", None)
+    before = record.get("continues")
     try:
+        values = {name: value for name, value in record.items() if name != "continues"}
         if before is None:
             return Fidelity(**values)
         return ContinuedFidelity(continues=fidelity_from(before), **values)
@@ -99,6 +102,10 @@ class ProxyResult:
 
 class TrainingFailed(Exception):  # noqa: N818 - an outcome to be recorded, not an error
     """A candidate could not be trained: a recorded outcome with its reason, not the end of the search."""
+
+
+class TooLargeToBuild(TrainingFailed, SpecError):  # noqa: N818 - an outcome too
+    """A network that the machine has no memory for; a search records it, and a user's own is refused."""
 
 
 class OutOfMemory(TrainingFailed):

@@ -22,6 +22,17 @@ class SlotStatus:
     open_seconds: float = 0.0  # since the slot was opened
 
     def __post_init__(self) -> None:
+        for name in (
+            "task_seconds",
+            "slot",
+            "num_ended",
+            "num_failed",
+            "num_images",
+            "train_seconds",
+            "open_seconds",
+        ):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
+                raise UsageError(f"{name} must be a number, got {getattr(self, name)!r:.60}")
         for name in ("slot", "num_ended", "num_failed", "num_images", "train_seconds", "open_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -49,7 +49,9 @@ _STAGE_KEYS = ("stride", "channels", "repeats", "base", "any_of", "layers")
 _SHORT = {"kernel_size": "k", "expand_ratio": "e", "se_ratio": "se", "channels": "c", "repeats": "r"}
 
 MAX_CHOICES = 1_000  # of one dimension
-MAX_COMBINATIONS = 100_000  # of the choices in one block
+MAX_COMBINATIONS = 20_000  # of the choices in all blocks, each of which is built and checked
+MAX_STAGES = MAX_BLOCKS
+MAX_NAME = 100  # characters
 
 
 def space_from_yaml(text: str, *, source: str = "space") -> SearchSpace:
@@ -68,6 +70,7 @@ class _SpaceReader:
         self.document = document
         self.dimensions: list[Dimension] = []
         self.tied: dict[str, Slot] = {}
+        self.num_combinations = 0
 
     def read(self) -> SearchSpace:
         document = self.document
@@ -80,17 +83,22 @@ class _SpaceReader:
         for name, choices in document.mapping(
             ("tied",), tied, tied if isinstance(tied, dict) else ()
         ).items():
+            self.check_name(("tied", name), name)
             self.tied[name] = self.slot(("tied", name), choices, name)
         defaults = document.mapping(("defaults",), top.get("defaults", {}), _BLOCK_KEYS)
         stem = self.part(("stem",), top.get("stem", {}), StemSpec)
         if not isinstance(top["stages"], list) or not top["stages"]:
             raise document.error(("stages",), "must be a list of at least one stage")
+        if len(top["stages"]) > MAX_STAGES:
+            raise document.error(
+                ("stages",), f"{len(top['stages']):,} stages are too many; at most {MAX_STAGES:,}"
+            )
         stages = tuple(
             self.stage(("stages", index), stage, defaults) for index, stage in enumerate(top["stages"])
         )
         head = self.part(("head",), top.get("head", {}), HeadSpec)
         space = SearchSpace(
-            name=str(top["name"]),
+            name=self.name(),
             dimensions=tuple(self.dimensions),
             stem=stem,
             stages=stages,
@@ -116,16 +124,28 @@ class _SpaceReader:
                 name = str(error).partition(" ")[0]
                 raise self.document.error((name,) if name in _TOP_KEYS else (), str(error)) from None
 
+    def name(self) -> str:
+        name = self.document.value["name"]
+        self.check_name(("name",), name)
+        return str(name)
+
+    def check_name(self, path: Path, name: object) -> None:
+        """Refuse what could not stand in a table, on a terminal or in a plot."""
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.strip()) <= MAX_NAME:
+            raise self.document.error(
+                path, f"must be a name of 1 to {MAX_NAME} printable characters, got {show_value(name)}"
+            )
+
     def optional_int(self, name: str) -> int | None:
         value = self.document.value.get(name)
         if value is not None and (type(value) is not int or value < 1):
-            raise self.document.error((name,), f"must be a whole number above zero, got {value!r}")
+            raise self.document.error((name,), f"must be a whole number above zero, got {show_value(value)}")
         return value
 
     def flag(self, name: str) -> bool:
         value = self.document.value.get(name, False)
         if type(value) is not bool:
-            raise self.document.error((name,), f"must be true or false, got {value!r}")
+            raise self.document.error((name,), f"must be true or false, got {show_value(value)}")
         return value
 
     def part(self, path: Path, value: Any, spec_class: Any) -> Slot:
@@ -145,7 +165,7 @@ class _SpaceReader:
         for name, count in base.items():
             if type(count) is not int or count < 1:
                 raise document.error(
-                    (*path, "base", name), f"must be a whole number above zero, got {count!r}"
+                    (*path, "base", name), f"must be a whole number above zero, got {show_value(count)}"
                 )
         own = {"stride": mapping.get("stride", 1)}
         own |= {name: mapping.get(name, base.get(name)) for name in ("channels", "repeats")}
@@ -221,10 +241,10 @@ class _SpaceReader:
         radix_of: dict[int, int] = {}
         for slot in slots.values():
             radix_of |= zip(slot.dimensions, slot.radices, strict=True)
-        num_combinations = math.prod(radix_of.values())
-        if num_combinations > MAX_COMBINATIONS:
+        self.num_combinations += math.prod(radix_of.values())
+        if self.num_combinations > MAX_COMBINATIONS:
             raise document.error(
-                path, f"{num_combinations:,} combinations are too many; at most {MAX_COMBINATIONS:,}"
+                path, f"over {MAX_COMBINATIONS:,} combinations of choices in its blocks are too many"
             )
         return combine(slots, lambda **values: construct(document, path, spec_class, values))
 
@@ -240,6 +260,8 @@ class _SpaceReader:
             known = ("label", "channels", "repeats", "stride", *_BLOCK_KEYS)
             values = dict(document.mapping((*path, index), item, known))
             label = values.pop("label", None)
+            if label is not None:
+                self.check_name((*path, index, "label"), str(label))
             choices = [value if isinstance(value, list) else [value] for value in values.values()]
             if not all(choices):
                 raise document.error((*path, index), "the list of choices is empty")

@@ -14,6 +14,7 @@ import yaml
 from effsearch.space.errors import SpecError
 from effsearch.space.located_yaml import Document, Path, parse_yaml, show_value
 from effsearch.space.spec import MAX_BLOCKS, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.strict_json import parse_json
 
 SCHEMA_VERSION = 1
 
@@ -57,10 +58,11 @@ def from_json(text: str, *, source: str = "spec") -> ModelSpec:
         SpecError: The text does not describe a network; file, line and place are named.
     """
     try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of over 4,300 digits is a ValueError
-        line = getattr(error, "lineno", 1)
-        raise SpecError(f"{source}, line {line}: not JSON: {getattr(error, 'msg', error)}") from None
+        parse_json(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from None
+    except ValueError:  # a number or a key that is none: the other reader refuses it too, and says where
+        pass
     return from_yaml(text.replace("\t", " "), source=source)  # YAML has no tabs, and JSON has none in strings
 
 
@@ -86,10 +88,7 @@ def from_document(document: Document, path: Path = ()) -> ModelSpec:
             raise document.error(path, f"{name} is missing")
     if not isinstance(mapping["stages"], list):
         raise document.error((*path, "stages"), f"must be a list, got {show_value(mapping['stages'])}")
-    mapping["stages"] = tuple(
-        _read_stage(document, (*path, "stages", index), stage)
-        for index, stage in enumerate(mapping["stages"])
-    )
+    mapping["stages"] = _read_stages(document, (*path, "stages"), mapping["stages"])
     parts: tuple[tuple[str, type[StemSpec | HeadSpec]], ...] = (("stem", StemSpec), ("head", HeadSpec))
     for part_name, part in parts:
         if part_name in mapping:
@@ -103,7 +102,7 @@ def from_document(document: Document, path: Path = ()) -> ModelSpec:
 def check_schema_version(document: Document, path: Path, version: object) -> None:
     """Refuse a text of another schema than this one."""
     if version != SCHEMA_VERSION:
-        came = "none" if version is None else repr(version)
+        came = "none" if version is None else show_value(version)
         raise document.error(
             (*path, "schema_version"), f"schema_version must be {SCHEMA_VERSION}, got {came}"
         )
@@ -122,6 +121,18 @@ def construct(document: Document, path: Path, part: Any, values: dict[str, Any])
         raise document.error((*path, name) if name in values else path, message) from None
 
 
+def _read_stages(document: Document, path: Path, values: list[object]) -> tuple[StageSpec, ...]:
+    """Read stages one by one, as long as they come to no more blocks than a network may have."""
+    stages: list[StageSpec] = []
+    num_blocks = 0
+    for index, value in enumerate(values):
+        stages.append(_read_stage(document, (*path, index), value))
+        num_blocks += stages[-1].num_blocks
+        if num_blocks > MAX_BLOCKS:
+            raise document.error((*path, index), f"a network has at most {MAX_BLOCKS} blocks")
+    return tuple(stages)
+
+
 def _read_stage(document: Document, path: Path, value: object) -> StageSpec:
     mapping = dict(document.mapping(path, value, ["out_channels", "stride", "blocks"]))
     for name in ("out_channels", "stride", "blocks"):
@@ -137,6 +148,8 @@ def _read_stage(document: Document, path: Path, value: object) -> StageSpec:
         repeats = values.pop("repeats", 1)
         if type(repeats) is not int or not 1 <= repeats <= MAX_BLOCKS:
             raise document.error((*block_path, "repeats"), f"repeats must be from 1 to {MAX_BLOCKS}")
+        if len(blocks) + repeats > MAX_BLOCKS:
+            raise document.error((*path, "blocks"), f"a stage has at most {MAX_BLOCKS} blocks")
         blocks += [construct(document, block_path, BlockSpec, values)] * repeats
     mapping["blocks"] = tuple(blocks)
     stage: StageSpec = construct(document, path, StageSpec, mapping)

@@ -30,7 +30,7 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
-from effsearch.results.spent import seconds_spent
+from effsearch.results.spent import seconds_spent, start_times
 from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
     ENOUGH_TRAININGS,
@@ -105,6 +105,8 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
     limit = None if options.max_latency is None else parse_latency(options.max_latency)
     if limit is None and options.latency_table is not None:
         raise UsageError("--latency-table says how latency is predicted: give --max-latency")
+    if options.run is not None and is_run(options.run):
+        start_times(options.run)  # what cannot be read of the run is found out before anything costs time
     space = read_space(options.space)
     resolution = options.resolution or space.resolution or DEFAULT_RESOLUTION
     search = options.search

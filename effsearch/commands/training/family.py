@@ -89,6 +89,13 @@ def _note(record_path: Path, name: str, report: dict[str, Any]) -> None:
 
 def _rows(content: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     rows = content.get("family")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and "name" in row for row in rows):
-        raise RunError(f"{path} must hold a family with named networks")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and _is_name(row.get("name")) for row in rows
+    ):
+        raise RunError(f"{path} must hold a family with named networks, each the name of a file beside it")
     return rows
+
+
+def _is_name(name: object) -> bool:
+    """Tell whether a member's name is one that a family is written under, and leads to no other folder."""
+    return isinstance(name, str) and bool(name) and name == Path(name).name and "\0" not in name

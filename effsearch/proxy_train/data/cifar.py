@@ -8,11 +8,12 @@ Source:
 from __future__ import annotations
 
 import io
-import pickle
+import pickle  # nosec B403
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effsearch.proxy_train.data.archive import readable
+from effsearch.proxy_train.data.archive import readable, tar_entries
 from effsearch.proxy_train.data.listing import ImageListing, ListedImage, Payload, Source, identity_of
 from effsearch.space.errors import DataError
 
@@ -30,6 +31,8 @@ BATCHES = (*TRAIN_BATCHES, "test_batch")
 RESOLUTION = 32
 NUM_CLASSES = 10
 IMAGE_BYTES = 3 * RESOLUTION * RESOLUTION
+MAX_BATCH_BYTES = 1 << 26
+MAX_NAMES_BYTES = 10_000
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (num_images, 32, 32, 3) and their labels (num_images,)."""
@@ -40,9 +43,8 @@ def is_cifar(path: Path) -> bool:
     if path.is_dir():
         return _batch_folder(path) is not None
     try:
-        with tarfile.open(path, "r|*") as archive:
-            first_paths = [PurePosixPath(entry.name) for entry in islice(archive, 3)]
-    except (tarfile.TarError, EOFError, OSError):
+        first_paths = [PurePosixPath(entry.name) for _, entry in islice(tar_entries(path), 3)]
+    except Exception:  # no tar; what it is comes out when it is opened
         return False
     return any(part in FOLDERS for path in first_paths for part in path.parts)
 
@@ -111,14 +113,14 @@ def _batch_folder(path: Path) -> Path | None:
 
 def _iterate_files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the batches and the list of classes, from a folder or an archive."""
-    with readable(path), ExitStack() as stack:
+    with readable(path):
+        found: Iterable[tuple[str, Callable[[], bytes]]]
         if path.is_dir():
-            found = ((file.name, file.read_bytes) for file in sorted(path.iterdir()))
+            found = ((file.name, partial(_read_file, file)) for file in sorted(path.iterdir()))
         else:
-            archive = stack.enter_context(tarfile.open(path, "r|*"))
             found = (
-                (PurePosixPath(entry.name).name, _reader(archive, entry))
-                for entry in archive
+                (PurePosixPath(entry.name).name, partial(_read_member, archive, entry))
+                for archive, entry in tar_entries(path)
                 if entry.isreg()
             )
         for name, read in found:
@@ -126,18 +128,28 @@ def _iterate_files(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield name, read()
 
 
-def _reader(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        file = archive.extractfile(entry)
-        return file.read() if file is not None else b""
+def _read_file(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no regular file")
+    _check_bytes(path.name, path.stat().st_size)
+    return path.read_bytes()
 
-    return read
+
+def _read_member(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    _check_bytes(entry.name, entry.size)
+    file = archive.extractfile(entry)
+    return file.read() if file is not None else b""
+
+
+def _check_bytes(name: str, num_bytes: int) -> None:
+    if num_bytes > MAX_BATCH_BYTES:
+        raise ValueError(f"{name!r} has {num_bytes:,} bytes, and a batch of CIFAR-10 has 31 million")
 
 
 def _read_class_names(content: bytes, file_name: str) -> tuple[str, ...]:
     with _sound(file_name):
         if file_name.endswith(".txt"):
-            names = content.decode().split()
+            names = content[:MAX_NAMES_BYTES].decode().split()
         else:
             names = [_text(name) for name in load_numbers(content)[b"label_names"]]
         if len(names) != NUM_CLASSES or len(set(names)) != NUM_CLASSES:
@@ -154,7 +166,7 @@ def _read_batch(content: bytes, file_name: str) -> Batch:
             labels, pixels = rows[:, 0].astype(np.int64), rows[:, 1:]
         else:
             batch = load_numbers(content)
-            pixels, labels = batch[b"data"], np.asarray(batch[b"labels"], dtype=np.int64)
+            pixels, labels = batch[b"data"], _labels(batch[b"labels"])
         if pixels.dtype != np.uint8 or pixels.shape != (len(labels), IMAGE_BYTES):
             raise ValueError(f"pixels of {pixels.dtype} {pixels.shape} do not fit {len(labels)} labels")
         if len(labels) and not 0 <= labels.min() <= labels.max() < NUM_CLASSES:
@@ -168,11 +180,23 @@ def _sound(file_name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a hostile or damaged pickle may raise anything at all
-        raise DataError(f"{file_name} is no batch of CIFAR-10: {error or type(error).__name__}") from error
+        raise DataError(
+            f"{file_name} is no batch of CIFAR-10: {str(error) or type(error).__name__}"
+        ) from error
 
 
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+def _text(name: object) -> str:
+    text = name.decode() if isinstance(name, bytes) else name
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError(f"the name of a class must be printable text, got {type(name).__name__}")
+    return text
+
+
+def _labels(found: object) -> NDArray[np.int64]:
+    """Labels as an array; nested lists, which would multiply when they are spread out, are none."""
+    if not isinstance(found, list) or not all(type(label) is int for label in found):
+        raise ValueError("the labels must be a list of whole numbers")
+    return np.asarray(found, dtype=np.int64)
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -182,19 +206,30 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin-1")
 
 
+def _bytes(content: object = b"") -> bytes:
+    """Bytes of bytes or of a list; of a number they would be as many zeros."""
+    if not isinstance(content, bytes | list | tuple):
+        raise pickle.UnpicklingError("bytes of a number are not allowed")
+    return bytes(content)
+
+
 _ALLOWED: Mapping[tuple[str, str], object] = {
     ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): bytes,
-    ("builtins", "bytes"): bytes,
+    ("__builtin__", "bytes"): _bytes,
+    ("builtins", "bytes"): _bytes,
 }
 
 
-class NumbersUnpickler(pickle.Unpickler):
-    """An unpickler that can make numpy arrays, bytes and plain containers, and calls nothing else."""
+class NumbersUnpickler(pickle._Unpickler):
+    """An unpickler that can make numpy arrays, bytes and plain containers, and calls nothing else.
+
+    It is pickle's own in Python: the one in C keeps what it has read in a table as long as the largest number in the
+    file says, which may be gigabytes.
+    """
 
     def find_class(self, module: str, name: str) -> object:
         """The few constructors that CIFAR-10 needs; `pickle.UnpicklingError` for all others."""

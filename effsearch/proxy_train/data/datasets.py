@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from effsearch.proxy_train.data.cache import (
     write_native_resolution,
 )
 from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source, no_progress, no_report
-from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_rows
+from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_meta, read_rows, require_own
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.data.splits import check_classes, lacks_splits
 from effsearch.space.errors import DataError, RunError
@@ -172,14 +172,16 @@ def open_images(handle: Path) -> ImageData:
         RunError: The folder is gone or damaged.
     """
     try:
-        meta = json.loads((handle / "meta.json").read_text())
-        images = np.load(handle / "images.npy", mmap_mode="r")
+        require_own(handle)
+        meta = read_meta(handle)
+        images = np.load(handle / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = read_rows(handle)["labels"].astype(np.int64, copy=False)
         labels.flags.writeable = False
         counts = meta["counts"]
         ends = np.cumsum([0, counts["train"], counts["val"], counts["test"]]).tolist()
         if len(images) != len(labels) or len(labels) != ends[-1] + counts["left_out"]:
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
+        _check_arrays(images, labels, meta)
         train, val, test = (
             Split(images=images[start:end], labels=labels[start:end]) for start, end in pairwise(ends)
         )
@@ -199,3 +201,21 @@ def open_images(handle: Path) -> ImageData:
         )
     except DAMAGE_ERRORS as error:
         raise RunError(f"the decoded images in {handle} are damaged ({error}); delete that folder") from error
+
+
+def _check_arrays(images: NDArray[np.uint8], labels: NDArray[np.int64], meta: Mapping[str, Any]) -> None:
+    """Refuse arrays of another kind than `build_cache` leaves, and numbers that training would stumble over."""
+    side = meta["resolution"]
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3) or labels.ndim != 1:
+        raise ValueError(f"images of {images.dtype} {images.shape} and labels of shape {labels.shape}")
+    names = meta["class_names"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the names of its classes are no texts")
+    if min(meta["counts"].values()) < 0 or not 0 <= int(labels.min()) <= int(labels.max()) < len(names):
+        raise ValueError(f"labels from {labels.min()} to {labels.max()} for {len(names)} classes")
+    channels = np.array([meta["channel_mean"], meta["channel_std"]], dtype=np.float64)
+    if channels.shape != (2, 3) or not np.isfinite(channels).all():
+        raise ValueError("the means or deviations of its channels are no numbers")
+    for name in ("fingerprint", "name"):
+        if not isinstance(meta[name], str):
+            raise ValueError(f"its {name} is no text")

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from effsearch.proxy_train.data.listing import Progress, no_progress
 from effsearch.space.errors import RunError
 
 CHUNK_BYTES = 1 << 18
+MAX_BYTES = 1 << 30
 TIMEOUT_SECONDS = 30.0  # without a single byte
 
 
@@ -37,6 +39,7 @@ def download_file(url: str, destination: Path, *, md5: str, progress: Progress =
     part = destination.with_name(f"{destination.name}.{os.getpid()}.part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
+        _require_tls(url)
         digest = _fetch(url, part, progress)
         if digest != md5:
             raise RunError(
@@ -53,16 +56,39 @@ def download_file(url: str, destination: Path, *, md5: str, progress: Progress =
     return destination
 
 
+class _OnlyTls(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another place, but not to one that anybody on the way could answer for."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        try:
+            _require_tls(newurl)
+        except ValueError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _require_tls(url: str) -> None:
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+    ):
+        raise ValueError("only https is downloaded from")
+
+
 def _fetch(url: str, part: Path, progress: Progress) -> str:
     """Write what the URL gives to a file; its hexadecimal MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     num_bytes = 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, part.open("wb") as file:
+    opener = urllib.request.build_opener(_OnlyTls)
+    with opener.open(url, timeout=TIMEOUT_SECONDS) as response, part.open("wb") as file:
         total = int(response.headers.get("Content-Length") or 0)
         while chunk := response.read(CHUNK_BYTES):
             file.write(chunk)
             digest.update(chunk)
             num_bytes += len(chunk)
+            if num_bytes > MAX_BYTES:
+                raise urllib.error.URLError(f"the server sends more than {MAX_BYTES:,} bytes")
             progress("download", num_bytes, total)
         file.flush()
         os.fsync(file.fileno())

@@ -17,6 +17,9 @@ from effsearch.proxy_train.data.listing import Payload
 
 DECODER_VERSION = 1  # raise it whenever the same file would give other pixels
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""What may be in a file, whatever its name: no other of Pillow's readers runs, Ghostscript's for EPS least of all."""
+
 DECODING_ERRORS = (
     OSError,  # truncated or unidentified files
     SyntaxError,  # broken PNG chunks
@@ -49,7 +52,7 @@ def strict_pillow() -> Iterator[None]:
 def measure_short_side(file: bytes | Path) -> int:
     """The shorter of width and height in pixels, read from the header; 0 where there is no sound header."""
     try:
-        with strict_pillow(), Image.open(_as_file(file)) as image:
+        with strict_pillow(), Image.open(_as_file(file), formats=FORMATS) as image:
             return min(image.size)
     except DECODING_ERRORS:
         return 0
@@ -69,7 +72,7 @@ def decode_image(payload: Payload, resolution: int) -> NDArray[np.uint8]:
         if payload.shape == (resolution, resolution, 3):
             return payload
         return _fit(Image.fromarray(payload), resolution)
-    with Image.open(_as_file(payload)) as image:
+    with Image.open(_as_file(payload), formats=FORMATS) as image:
         width, height = image.size
         short_side = min(width, height)
         if short_side >= 4 * resolution:
@@ -80,7 +83,11 @@ def decode_image(payload: Payload, resolution: int) -> NDArray[np.uint8]:
 
 
 def _as_file(file: bytes | Path) -> io.BytesIO | Path:
-    return io.BytesIO(file) if isinstance(file, bytes) else file
+    if isinstance(file, bytes):
+        return io.BytesIO(file)
+    if not file.is_file():  # a pipe would be waited for
+        raise OSError("no regular file")
+    return file
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

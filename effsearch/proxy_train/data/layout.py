@@ -5,6 +5,7 @@ One set of rules for a folder on disk and for an archive of one.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
@@ -71,6 +72,7 @@ def list_classes(files: Sequence[FoundFile], folders: Collection[str], *, where:
         if name not in train_classes:
             raise DataError(f"{where}: class {name!r} is in {parts[0]}/ but not in train/")
     class_names = tuple(sorted(train_classes))
+    _check_names(class_names, where)
     if len(class_names) < 2:
         raise DataError(f"{where}: at least two classes are needed, found only {class_names[0]!r}")
 
@@ -80,6 +82,20 @@ def list_classes(files: Sequence[FoundFile], folders: Collection[str], *, where:
         for file, name, split in zip(files, classes, splits, strict=True)
     ]
     return ImageListing(class_names=class_names, images=tuple(sorted(images)))
+
+
+def _check_names(class_names: Sequence[str], where: str) -> None:
+    """Refuse names that no terminal could show, and two that look the same."""
+    seen: dict[str, str] = {}
+    for name in class_names:
+        if any(unicodedata.category(one) == "Cc" for one in name):
+            raise DataError(f"{where}: the class {name!r} has characters in its name that no name has")
+        plain = unicodedata.normalize("NFC", name)
+        if plain in seen:
+            raise DataError(
+                f"{where}: the classes {seen[plain]!a} and {name!a} look the same: rename one of them"
+            )
+        seen[plain] = name
 
 
 def _is_enclosed(paths: list[list[str]], folders: set[tuple[str, ...]]) -> bool:

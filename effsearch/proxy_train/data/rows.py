@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
+import tokenize
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effsearch.space.errors import RunError
+from effsearch.space.strict_json import parse_json
+
 CACHE_VERSION = 1
 ROWS_AT_ONCE = 4096
-DAMAGE_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+MAX_META_BYTES = 1 << 26
+DAMAGE_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, zipfile.BadZipFile),
+    *(
+        SyntaxError,
+        tokenize.TokenError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ),  # a header that is no header
+)
 """What reading a damaged folder raises."""
 
 
@@ -25,8 +41,43 @@ def read_rows(folder: Path) -> dict[str, NDArray[np.int64] | NDArray[np.uint8]]:
     Raises:
         One of `DAMAGE_ERRORS`: The file is gone or damaged.
     """
-    with (folder / "rows.npz").open("rb") as file, np.load(file) as rows:
+    path = folder / "rows.npz"
+    with zipfile.ZipFile(path) as packed:
+        if (
+            sum(entry.file_size for entry in packed.infolist()) > path.stat().st_size
+        ):  # written without compression
+            raise ValueError("rows.npz unpacks to more than it has")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as rows:
         return {name: rows[name] for name in ("labels", "digests", "places")}
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What `meta.json` says.
+
+    Raises:
+        One of `DAMAGE_ERRORS`: The file is gone or damaged.
+    """
+    path = folder / "meta.json"
+    if not path.is_file() or path.stat().st_size > MAX_META_BYTES:
+        raise ValueError("meta.json is no file of a sensible size")
+    meta = parse_json(path.read_bytes())
+    if not isinstance(meta, dict):
+        raise ValueError("meta.json must hold an object")
+    return meta
+
+
+def require_own(folder: Path) -> None:
+    """Refuse decoded images that any user of the machine could have put there or changed.
+
+    Raises:
+        RunError: Anybody may write into the folder or its files.
+    """
+    for path in (folder, *folder.iterdir()):
+        if path.stat().st_mode & stat.S_IWOTH:
+            raise RunError(
+                f"anybody may write {path}, so the images in it may be anybody's: chmod -R o-w that folder if you "
+                "trust what is there, or set EFFSEARCH_CACHE to a folder of your own"
+            )
 
 
 def copy_neighbour(folder: Path, images: NDArray[np.uint8], digests: NDArray[np.uint8]) -> bool:
@@ -39,9 +90,10 @@ def copy_neighbour(folder: Path, images: NDArray[np.uint8], digests: NDArray[np.
     """
     for neighbour in sorted(folder.parent.glob(folder.name.split("-")[0] + "-*")):
         try:
-            decoded = np.load(neighbour / "images.npy", mmap_mode="r")
+            require_own(neighbour)
+            decoded = np.load(neighbour / "images.npy", mmap_mode="r", allow_pickle=False)
             rows = read_rows(neighbour)
-        except DAMAGE_ERRORS:
+        except (*DAMAGE_ERRORS, RunError):
             continue  # it will be complained of when it is asked for
         places = rows["places"]
         if decoded.shape != images.shape or not len(places) == len(rows["digests"]) == len(images):

@@ -22,8 +22,10 @@ from effsearch.proxy_train.data.cache import (
     run_error_if_unwritable,
 )
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.space.errors import RunError
 
 PIECE_BYTES = 32 * 2**20
+FILES = ("images.npy", "meta.json", "rows.npz")  # of a data set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class ImageShipment:
 
     def pack(self) -> Iterator[tuple[str, bytes]]:
         """Give the files' names with their bytes, in pieces."""
-        for path in sorted(self.handle.iterdir()):
+        for path in (self.handle / name for name in FILES):
             with path.open("rb") as file:
                 while piece := file.read(PIECE_BYTES):
                     yield path.name, piece
@@ -72,7 +74,13 @@ class ImageShipment:
         try:
             with run_error_if_unwritable(folder):
                 temporary.mkdir()
+                num_bytes = 0
                 for name, piece in pieces:
+                    num_bytes += len(piece)
+                    if name not in FILES or num_bytes > self.num_bytes:
+                        raise RunError(
+                            f"the driver sent {name!r:.60}, which is no part of the images it announced"
+                        )
                     with (temporary / name).open("ab") as file:
                         file.write(piece)
                 publish_folder(temporary, folder)
@@ -83,7 +91,7 @@ class ImageShipment:
 def ship_images(images: ImageData) -> ImageShipment:
     """Give what makes a data set travel."""
     handle = images.handle.absolute()
-    num_bytes = sum(path.stat().st_size for path in handle.iterdir())
+    num_bytes = sum((handle / name).stat().st_size for name in FILES)
     return ImageShipment(handle=handle, fingerprint=images.fingerprint, num_bytes=num_bytes)
 
 

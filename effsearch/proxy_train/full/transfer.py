@@ -5,6 +5,7 @@ classes differs.
 """
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
+        _check_unpacked(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what kind the file may be
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -113,6 +115,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(one, Tensor) for one in content.values()):
         raise UsageError(f"--init {path} must hold tensors by name")
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse a zip that is larger inside: torch packs numbers without compressing them."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        num_bytes = sum(entry.file_size for entry in packed.infolist())
+    if num_bytes > path.stat().st_size:
+        raise ValueError(f"it unpacks to {num_bytes:,} bytes, more than it has")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from effsearch.space.canonical import network_hash
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.preprocessing import Preprocessing, preprocessing_from
 from effsearch.space.spec import ModelSpec
+from effsearch.space.strict_json import parse_json
 from effsearch.space.text import from_json, to_dict
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _read_tensors(spec: ModelSpec, path: Path) -> "dict[str, Tensor]":
 def _spec_in(words: Mapping[str, str]) -> ModelSpec | None:
     """Give the network that a training or an export has named beside its weights; None in anybody else's file."""
     try:
-        text = words.get("spec") or json.dumps(json.loads(words["effsearch"])["spec"])
+        text = words.get("spec") or json.dumps(parse_json(words["effsearch"])["spec"])
         return from_json(text, source="weights")
     except (KeyError, TypeError, ValueError, RecursionError, SpecError):
         return None

@@ -10,7 +10,7 @@ from effsearch.results.effort import fidelity_effort
 from effsearch.results.json_files import read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.plots.front_data import Family, FamilyMember, FrontPlot, FrontPoint, FrontSeries
-from effsearch.results.plots.rows import int_of, number_of
+from effsearch.results.plots.rows import int_of, number_of, rows_in
 from effsearch.results.plots.scales import format_multiply_adds
 from effsearch.results.run_files import (
     FAMILY_FILE,
@@ -71,8 +71,11 @@ def collect_front(run_paths: Sequence[Path]) -> FrontPlot:
 
 def _series_of(run: Path, entries: list[LedgerEntry]) -> FrontSeries:
     report = read_report(run) or {}
-    best = [row for row in report.get("winners", [report.get("best")]) if isinstance(row, dict)]
-    rows = [*best, *(row for row in report.get("anchors", ()) if isinstance(row, dict))]
+    path = run / REPORT_FILE
+    best = rows_in(report, "winners", path)
+    if "winners" not in report and isinstance(report.get("best"), dict):
+        best = [report["best"]]
+    rows = [*best, *rows_in(report, "anchors", path)]
     networks: dict[tuple[str, int], list[LedgerEntry]] = {}
     for entry in entries:
         networks.setdefault((entry.network_hash, entry.multiply_adds), []).append(entry)
@@ -152,7 +155,8 @@ def _families_of(run: Path) -> list[Family]:
     families = []
     for path in (run / REPORT_FILE, run / FAMILY_FILE):
         content = read_json(path) if path.exists() else {}
-        if not content.get("family"):
+        rows = rows_in(content, "family", path)
+        if not rows:
             continue
         members = tuple(
             FamilyMember(
@@ -160,7 +164,7 @@ def _families_of(run: Path) -> list[Family]:
                 multiply_adds=int_of(row, "multiply_adds", path),
                 accuracy=None if row.get("accuracy") is None else number_of(row, "accuracy", path),
             )
-            for row in content["family"]
+            for row in rows
         )
         families.append(Family(name=_family_name(content), members=members))
     return families
@@ -172,8 +176,13 @@ def _family_name(content: Mapping[str, Any]) -> str:
     name = str(base.get("name", "its base") if isinstance(base, dict) else base)
     if isinstance(coefficients, dict):
         names = ("alpha", "beta", "gamma")
-        return f"{name} ({', '.join(f'{key} {coefficients[key]:g}' for key in names if key in coefficients)})"
+        shown = [f"{key} {_short(coefficients[key])}" for key in names if key in coefficients]
+        return f"{name} ({', '.join(shown)})"
     return name
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _refuse_different_data(scored: Mapping[Path, list[LedgerEntry]]) -> None:

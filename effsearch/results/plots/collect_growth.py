@@ -4,7 +4,7 @@ from pathlib import Path
 
 from effsearch.results.json_files import read_json
 from effsearch.results.plots.growth import Growth
-from effsearch.results.plots.rows import int_of, number_of
+from effsearch.results.plots.rows import int_of, number_of, rows_in
 from effsearch.results.run_files import FAMILY_RECORD
 from effsearch.space.errors import RunError
 
@@ -17,13 +17,15 @@ def collect_growth(folder: Path) -> Growth:
     """
     path = folder / FAMILY_RECORD
     content = read_json(path)
-    rows = content.get("family")
-    if not isinstance(rows, list) or not rows:
+    rows = rows_in(content, "family", path)
+    if not rows:
         raise RunError(f"{path} holds no family; write it anew with effsearch scale")
-    between = [
-        dict(zip(("phi", "nominal", "built"), step, strict=False)) for step in content.get("between", [])
-    ]
-    coefficients = content.get("coefficients") or {}
+    steps = content.get("between") or []
+    if not isinstance(steps, list) or not all(isinstance(step, list) for step in steps):
+        raise RunError(f"{path}: between must be a list of lists, got {steps!r:.60}")
+    between = [dict(zip(("phi", "nominal", "built"), step, strict=False)) for step in steps]
+    coefficients = content.get("coefficients")
+    coefficients = coefficients if isinstance(coefficients, dict) else {}
     words = [str(content.get("rule", "scaled")), *(f"{name} {value}" for name, value in coefficients.items())]
     return Growth(
         title=f"{content.get('base', 'its base')} scaled: {', '.join(words)}",

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar  # Any: a JSON value
 
+from effsearch.results.bounded_files import read_bounded
 from effsearch.results.certificate import CERTIFICATE_FILES, Certificate, Judged, read_certificate
-from effsearch.results.json_files import read_json
+from effsearch.results.json_files import MOST_BYTES, read_json
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.report.json_values import number_or_none
 from effsearch.results.run_files import (
@@ -134,7 +135,9 @@ def _read_rows(path: Path) -> tuple[Mapping[str, str], ...]:
     if not path.exists():
         return ()
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8")), restval=""))
+        rows = list(
+            csv.DictReader(io.StringIO(read_bounded(path, most_bytes=MOST_BYTES).decode()), restval="")
+        )
     except (UnicodeDecodeError, csv.Error) as error:
         raise RunError(f"{path} is no table: {error}") from error
     return tuple({str(key): str(cell) for key, cell in row.items()} for row in rows)

@@ -2,6 +2,8 @@
 
 import json
 
+from effsearch.results.bounded_files import read_bounded
+from effsearch.results.json_files import MOST_BYTES
 from effsearch.results.ledger import LedgerEntry
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.headline import NetworkRow
@@ -35,7 +37,8 @@ def read_spec(contents: RunContents, named: NetworkRow | LedgerEntry | None) -> 
     if isinstance(named, NetworkRow) and named.spec_file:
         path = contents.run / SPECS_FOLDER / named.spec_file
         if path.is_file():
-            return from_json(path.read_text("utf-8", errors="replace"), source=str(path))
+            text = read_bounded(path, most_bytes=MOST_BYTES).decode(errors="replace")
+            return from_json(text, source=str(path))
     if named is None:
         return None
     entries = [named] if isinstance(named, LedgerEntry) else contents.entries

@@ -186,7 +186,7 @@ def connect(address: str | None, *, num_local_cpus: int) -> RayCluster:
     except ImportError as error:
         raise UsageError("--engine ray needs Ray: pip install 'effsearch[ray]'") from error
     if address is not None:
-        _check_reachable(address)
+        _check_reachable(_noted_address(ray) if address == "auto" else address)
     _hush(ray)
     if ray.is_initialized():  # by whoever called us, or by a pool around this one
         return RayCluster(is_ours=False)
@@ -226,6 +226,23 @@ def _hush(ray: Any) -> None:
     )  # another version may do it another way, and is then not silent
     if hasattr(module, printer):
         setattr(module, printer, lambda *_, **__: None)
+
+
+def _noted_address(ray: Any) -> str:
+    """Give the address that Ray would take "auto" for: of a variable, or of a file that may outlive its cluster.
+
+    Where Ray finds none, or another version looks for it in another way, that is "auto".
+    """
+    find = getattr(getattr(ray._private, "services", None), "get_ray_address_from_environment", None)
+    try:
+        return str(find("auto", None)) if find else "auto"
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+    ):  # Ray says it in its own words when it is asked to connect
+        return "auto"
 
 
 def _check_reachable(address: str) -> None:

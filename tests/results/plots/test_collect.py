@@ -216,7 +216,9 @@ def test_nothing_scored_is_nothing_to_plot(make_run: MakeRun, make_entry: MakeEn
 
 def test_settings_that_do_not_hold_are_one_line(make_run: MakeRun, make_entry: MakeEntry) -> None:
     run = make_run("run", [make_entry()], budgets=(1.5,))
-    with pytest.raises(RunError, match=r"settings\.json: multiply_adds must be a whole number .*got 1\.5"):
+    with pytest.raises(
+        RunError, match=r"settings\.json: the setting budgets must be a list of bounds .*: 1\.5"
+    ):
         collect_front([run])
 
 
