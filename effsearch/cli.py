@@ -4,8 +4,11 @@ Results go to stdout, progress and errors to stderr; every error is one line. Wh
 `command_line`.
 """
 
+import difflib
+import errno
 import io
 import os
+import re
 import signal
 import sys
 from types import FrameType
@@ -28,6 +31,7 @@ from effsearch.space.passwords import hide_passwords
 from effsearch.space.printable import one_line
 
 INTERRUPTED = 130
+_BAD_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)  # what was typed or written can be no path
 STOPPED = "stopped; the same command with the same --run goes on"
 
 app = typer.Typer(
@@ -189,14 +193,31 @@ def main() -> None:
     except BrokenPipeError:  # the reader of stdout has left, as `head` does
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _BAD_PATHS:
+            _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+        _fail(f"cannot read {error.filename}: {error.strerror}; give another path", 2)
     except Exception as error:
         if (
             hasattr(error, "format_message") and not error.format_message()
         ):  # no command: the help was printed
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
-            _fail(error.format_message(), 2)
+            _fail(_parser_words(error.format_message()), 2)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+
+
+def _parser_words(message: str) -> str:
+    """Give what the parser says of an option, without its own kind of error and with the nearest choice."""
+    words = message.replace("Value error, ", "")
+    if found := re.search(r"'(.*)' is not one of (.*)\.$", words):
+        near = difflib.get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1)
+        return f"{words[:-1]}; did you mean {near[0]!r}?" if near else words
+    option = re.match(r"Invalid value for '(--?[\w-]+)'", words)
+    if option and option[1] in sys.argv[1:-1]:  # the parser does not always say what came
+        came = sys.argv[sys.argv.index(option[1]) + 1]
+        return words if came and came in words else f"{words.rstrip('.')}, got {came!r}"
+    return words
 
 
 def _show_any_name() -> None:

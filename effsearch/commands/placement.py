@@ -45,8 +45,10 @@ class Placement:
     train_function: TrainFunction | None = None  # what trains in place of effsearch's own loop
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_workers <= MOST_WORKERS:
-            raise UsageError(f"--workers must be from 1 to {MOST_WORKERS:,}, got {self.num_workers}")
+        if self.num_workers < 1:
+            raise UsageError(f"--workers must be at least 1, got {self.num_workers}")
+        if self.num_workers > MOST_WORKERS:
+            raise UsageError(f"--workers must be at most {MOST_WORKERS:,}, got {self.num_workers}")
         if self.address and self.engine != "ray":
             raise UsageError("--address names a Ray cluster: give it with --engine ray")
         if self.engine == "inline" and self.train_function is None:

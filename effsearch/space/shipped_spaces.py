@@ -1,5 +1,6 @@
 """Which search spaces come with effsearch?"""
 
+import difflib
 from importlib import resources
 
 from effsearch.space.errors import SpecError
@@ -20,6 +21,10 @@ def load_shipped_space(name: str) -> SearchSpace:
         SpecError: There is no shipped space of that name.
     """
     if name not in shipped_space_names():
-        raise SpecError(f"no search space {name!r}: give a file or one of {', '.join(shipped_space_names())}")
+        near = difflib.get_close_matches(name, shipped_space_names(), n=1)
+        hint = f"did you mean {near[0]}? Or " if near else ""
+        raise SpecError(
+            f"no search space {name!r}: {hint}give a file or one of {', '.join(shipped_space_names())}"
+        )
     file = resources.files("effsearch.space") / "spaces" / f"{name}.yaml"
     return space_from_yaml(file.read_text("utf-8"), source=file.name)

@@ -128,3 +128,54 @@ def test_a_worker_imports_nothing_from_the_directory_it_stands_in(tmp_path: Path
     )
     assert ended.returncode == 0
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (("baseline", "--sampler", "thomson"), "did you mean 'thompson'?"),
+        (("baseline", "--screen", "supernett"), "did you mean 'supernet'?"),
+        (("train", "net.json", "--recipe", "efficientnetv3"), "did you mean 'efficientnetv2'?"),
+        (("export", "net.json", "--to", "onxx"), "did you mean 'onnx'?"),
+        (("baseline", "--space", "mbconf", "--dry-run"), "did you mean mbconv?"),
+        (("profile", "efficientnet-b00"), "did you mean efficientnet-b0?"),
+    ],
+)
+def test_the_nearest_choice_is_named(effsearch: Effsearch, words: tuple[str, ...], near: str) -> None:
+    ended = effsearch(*words)
+    refuses(ended, 2, near)
+    assert "Value error" not in ended.err
+
+
+def test_what_came_is_named_where_the_parser_does_not_say_it(effsearch: Effsearch) -> None:
+    refuses(effsearch("baseline", "--workers", "two"), 2, "'--workers'", "got 'two'")
+    refuses(effsearch("baseline", "--seed", "-3"), 2, "'--seed'", "-3")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("profile", "NAME"),
+        ("baseline", "--space", "NAME", "--dry-run"),
+        ("baseline", "--config", "NAME"),
+        ("baseline", "--data", "NAME", "--dry-run"),
+        ("baseline", "--run", "NAME", "--dry-run", "--data", "gone"),
+        ("scale", "--base", "NAME", "--coefficients", "1.2,1.1,1.15"),
+        ("export", "NAME", "--to", "torch"),
+        ("train", "NAME"),
+        ("status", "NAME"),
+        ("plot", "NAME"),
+        ("report", "NAME"),
+        ("explain", "NAME"),
+        ("validate", "NAME"),
+        ("dashboard", "NAME"),
+    ],
+)
+def test_a_name_that_can_be_no_path_is_one_line(effsearch: Effsearch, words: tuple[str, ...]) -> None:
+    for name in ("x" * 5_000, "loop/a"):
+        if not Path("loop").is_symlink():
+            Path("loop").symlink_to("loop")
+        ended = effsearch(*(name if word == "NAME" else word for word in words))
+        assert ended.code in (1, 2), ended.err
+        assert "a bug in effsearch" not in ended.err
+        assert ended.err.strip().splitlines()[-1].startswith("effsearch: ")

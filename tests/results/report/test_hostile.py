@@ -69,7 +69,7 @@ def hostile(make_run: MakeRun, make_entry: MakeEntry, make_certificate: MakeCert
         "hostile <b>&amp;",
         entries,
         report=result,
-        settings={"data": bad, "space": bad, "budget": bad, bad: bad, "resolution": bad, "num_classes": bad},
+        settings={"data": bad, "space": bad, "budget": bad, bad: bad},
         files={
             "family/family.json": family,
             "environment.json": {"schema_version": 1, "starts": [start]},
