@@ -210,7 +210,7 @@ def main() -> None:
 def _parser_words(message: str) -> str:
     """Give what the parser says of an option, without its own kind of error and with the nearest choice."""
     words = message.replace("Value error, ", "")
-    if found := re.search(r"'(.*)' is not one of (.*)\.$", words):
+    if found := re.search(r"'([^']*)' is not one of (.*)\.$", words):
         near = difflib.get_close_matches(found[1], re.findall(r"'([^']*)'", found[2]), n=1)
         return f"{words[:-1]}; did you mean {near[0]!r}?" if near else words
     option = re.match(r"Invalid value for '(--?[\w-]+)'", words)

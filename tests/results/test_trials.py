@@ -55,3 +55,12 @@ def test_what_is_continued_has_columns_of_its_own(make_entry: MakeEntry) -> None
     assert frame["fidelity.continues.epochs"].tolist() == [pd.NA, 2]
     assert frame["from_checkpoint"].tolist() == [None, True]
     assert "from_checkpoint" not in trials_frame([make_entry()])
+
+
+def test_a_choice_that_looks_like_a_formula_is_written_as_text(make_entry: MakeEntry, tmp_path: Path) -> None:
+    entry = make_entry(name="=cmd|'/c calc'!A0", point={"@x": "+1", "y": -1.5, "z": "-"}, failure="")
+    write_trials(tmp_path / "trials.csv", [entry])
+    text = (tmp_path / "trials.csv").read_text()
+    for cell in ("'=cmd|'/c calc'!A0", "'@x", "'+1", "'-"):
+        assert cell in text
+    assert ",-1.5," in text

@@ -128,3 +128,23 @@ def test_a_file_that_is_no_journal_is_refused_with_its_line(journal: Path) -> No
         journal.write_bytes(text)
     with pytest.raises(RunError, match=r"cannot read .*nowhere: No such file"), read_journal(Path("nowhere")):
         pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"op_code": 99, "worker_id": "w"}',
+        '{"op_code": 0}',
+        '{"op_code": 0, "worker_id": "w", "study_name": [], "directions": "x"}',
+        '{"op_code": 0, "op_code": 0}',
+        '{"op_code": 1e400}',
+        "[" * 100_000,
+    ],
+)
+def test_lines_that_optuna_stumbles_over_are_one_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "study.journal"
+    path.write_text(line + "\n")
+    with pytest.raises(RunError, match=r"no journal of Optuna's|no record of Optuna's"), read_journal(path):
+        pass
+    with pytest.raises(RunError, match="is no journal of Optuna's"):
+        JournalStudy(path, study_name="baseline")

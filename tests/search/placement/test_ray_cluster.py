@@ -304,3 +304,12 @@ def _wait_for(claim: Callable[[], bool], seconds: float = 30.0) -> None:
     while not claim():
         assert time.monotonic() < until, "it did not come true"
         time.sleep(0.1)
+
+
+def test_an_address_file_that_outlives_its_cluster_is_found_out_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray._private.services, "get_ray_address_from_environment", lambda *_: "127.0.0.1:9")
+    with pytest.raises(RunError, match=r"no Ray cluster answers at 127\.0\.0\.1:9 .*; is it started there"):
+        connect("auto", num_local_cpus=1)
