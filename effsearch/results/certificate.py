@@ -6,6 +6,7 @@ are, and what trusting the proxy would cost.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal  # Any: a JSON value
@@ -140,6 +141,8 @@ def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
         )
     record.pop("grade", None)  # follows from the rest
     try:
+        for row in [record, *record["networks"], record["kendall"], record["spearman"]]:
+            _check_types(row)
         record["networks"] = tuple(CertifiedNetwork(**network) for network in record["networks"])
         if not record["networks"]:
             raise KeyError("networks")
@@ -150,6 +153,18 @@ def read_certificate(run: Path, of: Judged = "trainings") -> Certificate | None:
         return Certificate(**record)
     except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is no certificate ({error}); run effsearch validate again") from error
+
+
+_TEXTS = {"name", "network_hash", "stopped_by", "verdict", "of"}
+_NESTED = {"networks", "kendall", "spearman", "proxy_fidelity", "longer_fidelity"}
+
+
+def _check_types(row: Mapping[str, Any]) -> None:
+    for name, value in row.items():
+        wanted: Any = str if name in _TEXTS else (dict, list) if name in _NESTED else (int, float)
+        is_open = value is None and name in ("stop_at", "verdict", "confidence")
+        if not is_open and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise TypeError(f"{name} cannot be {value!r:.60}")
 
 
 def certificate_words(certificate: Certificate) -> str:

@@ -117,3 +117,15 @@ def test_the_choice_is_the_proxys_and_the_best_is_the_longer_trainings(
     make_certificate: MakeCertificate,
 ) -> None:
     assert (make_certificate().choice.name, make_certificate().best.name) == ("trial 7", "trial 2")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_failed": []}, {"networks": [{"name": 3}]}, {"kendall": [1]}, {"seed": "x"}]
+)
+def test_a_certificate_of_other_types_is_one_line(
+    make_certificate: MakeCertificate, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    record = make_certificate().to_json() | changes
+    (tmp_path / "validation.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=r"validation\.json is no certificate"):
+        read_certificate(tmp_path)
