@@ -4,9 +4,11 @@ Results go to stdout, progress and errors to stderr; every error is one line. Wh
 `command_line`.
 """
 
+import errno
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import Annotated
 
@@ -16,14 +18,17 @@ from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
 from effsearch.command_line.networks import export, presets, profile, spaces
-from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
+from effsearch.command_line.runs import dashboard, explain, plot, repair, report, status, validate
 from effsearch.command_line.scale import scale
 from effsearch.command_line.train import train
+from effsearch.results.run_log import DEBUG_VARIABLE, is_debugging
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
 
 INTERRUPTED = 130
-STOPPED = "stopped; the same command with the same --run goes on"
+AGAIN = "the same command with the same --run goes on"
+STOPPED = f"stopped; {AGAIN}"
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
 
 app = typer.Typer(
     name="effsearch",
@@ -46,8 +51,16 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show the traceback of an error, and write it to the run's log (EFFSEARCH_DEBUG=1).",
+        ),
+    ] = False,
 ) -> None:
-    pass
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"  # workers hear it too
 
 
 def examples(*calls: str) -> str:
@@ -105,6 +118,12 @@ app.command(
 )(validate)
 app.command(
     epilog=examples(
+        "effsearch repair runs/photos",
+        "effsearch repair runs/photos --yes",
+    )
+)(repair)
+app.command(
+    epilog=examples(
         "effsearch explain runs/photos",
         "effsearch explain runs/mine --space mine.yaml --json",
     )
@@ -137,6 +156,26 @@ app.command()(spaces)
 app.command()(presets)
 
 
+class _Interrupt:
+    """Answers Ctrl-C: the first time everything is put away, the second time this ends at once.
+
+    Workers end with this process, and what it leaves half written is swept away by the next call on the run.
+    """
+
+    def __init__(self) -> None:
+        self.num_heard = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.num_heard += 1
+        if self.num_heard > 1:
+            os.write(
+                2,
+                b"\neffsearch: interrupted twice, ended at once; the same command with the same --run goes on\n",
+            )
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
@@ -144,6 +183,8 @@ def _end_by_signal(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; every error is one line on stderr."""
     signal.signal(signal.SIGTERM, _end_by_signal)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as nohup and a shell's background have it
+        signal.signal(signal.SIGINT, _Interrupt())
     # The driver's matrices are small and its workers have all the cores: with two threads here, each waiting for a
     # busy core, reading the importance off 200 trainings took 20 to 67 s; with one 2 to 3 s. Before numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -154,12 +195,18 @@ def main() -> None:
             _fail(STOPPED, INTERRUPTED)
         sys.exit(exit_code)
     except EffsearchError as error:
+        _show_traceback(error)
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has left, as `head` does
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        _show_traceback(error)
+        if error.errno in DISK_ERRORS:  # whoever wrote it has not said so better
+            _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; make room, then {AGAIN}", 1)
+        _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
     except Exception as error:
         if (
             hasattr(error, "format_message") and not error.format_message()
@@ -167,7 +214,14 @@ def main() -> None:
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(error.format_message(), 2)
+        _show_traceback(error)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+
+
+def _show_traceback(error: BaseException) -> None:
+    """Print how an error came about, where `--debug` asks for it."""
+    if is_debugging():
+        sys.stderr.write(hide_passwords("".join(traceback.format_exception(error))))
 
 
 def _fail(message: str, exit_code: int) -> None:

@@ -24,12 +24,14 @@ from effsearch.command_line.shared import (
     Seed,
     TrialTimeout,
     Workers,
+    own_run,
     placement_of,
     print_report,
 )
 
 
 def ablate(
+    context: typer.Context,
     base: Annotated[
         str | None, typer.Option(help="Run, spec file or preset; default: the newest baseline run.")
     ] = None,
@@ -78,6 +80,7 @@ def ablate(
     config: Config = None,
 ) -> None:
     """Grow a network by depth, width, resolution or all together at equal cost, and see which pays."""
+    own_run(context, run)
     from effsearch.commands.ablating.ablate import run_ablate
     from effsearch.commands.ablating.inputs import parse_arms, parse_factors
     from effsearch.commands.ablating.plan import AblateOptions

@@ -30,6 +30,7 @@ from effsearch.command_line.shared import (
     Storage,
     TrialTimeout,
     Workers,
+    own_run,
     placement_of,
     print_report,
     refuse_given,
@@ -164,6 +165,8 @@ def baseline(
     config: Config = None,
 ) -> None:
     """Find the best network inside a budget."""
+    if not dry_run:
+        own_run(context, run)
     from effsearch.commands.baseline.baseline import run_baseline
     from effsearch.commands.baseline.plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions

@@ -1,4 +1,4 @@
-"""What may be asked of a run that is there: plot, report, validate, explain, status, dashboard."""
+"""What may be asked of a run that is there: plot, report, validate, repair, explain, status, dashboard."""
 
 import sys
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from effsearch.command_line.shared import (
     PrecisionOption,
     TrialTimeout,
     Workers,
+    own_run,
     placement_of,
     print_report,
 )
@@ -70,6 +71,7 @@ def report(
 
 
 def validate(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Directory of a baseline run, finished or not.")],
     of: Annotated[
         JudgedScores, typer.Option(help="What is judged: the run's trainings, or the screening before them.")
@@ -98,6 +100,7 @@ def validate(
     config: Config = None,
 ) -> None:
     """Find out how far a run's proxy can be trusted: train a sample of its networks longer."""
+    own_run(context, run)
     from effsearch.commands.tables import print_validation
     from effsearch.commands.validate import ValidateOptions, run_validate
     from effsearch.commands.watching import Watcher
@@ -126,6 +129,23 @@ def validate(
     with Watcher() as watcher:
         report = run_validate(options, watcher)
     print_report(report, as_json, print_validation)
+
+
+def repair(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(help="Directory of a run that something is damaged in.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, instead of saying what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Mend a damaged run: keep all that is whole, put aside what is not, rebuild what can be rebuilt.
+
+    Every file is kept as it was before it is changed. Without --yes nothing is changed.
+    """
+    own_run(context, run)
+    from effsearch.commands.repairing.repair import run_repair
+    from effsearch.commands.repairing.tables import print_repair
+
+    print_report(run_repair(run, is_agreed=yes), as_json, print_repair)
 
 
 def explain(

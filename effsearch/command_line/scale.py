@@ -29,6 +29,7 @@ from effsearch.command_line.shared import (
     Storage,
     TrialTimeout,
     Workers,
+    own_run,
     placement_of,
     print_report,
     refuse_given,
@@ -143,6 +144,7 @@ def scale(
     config: Config = None,
 ) -> None:
     """Find compound coefficients for a network, and write the scaled family."""
+    own_run(context, run)
     from effsearch.commands.inputs import parse_phis
     from effsearch.commands.scaling.family_tables import print_family
     from effsearch.commands.scaling.options import ScaleOptions

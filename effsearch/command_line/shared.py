@@ -4,6 +4,7 @@ torch, optuna, pandas and matplotlib load inside the commands that use them, so 
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -173,6 +174,20 @@ def placement_of(
         cpus_per_trial=cpus_per_trial,
         run=run,
     )
+
+
+def own_run(context: typer.Context, run: Path | None) -> None:
+    """Own a run's directory until the command has ended, before anything slow is loaded.
+
+    Of several processes of a training the first does.
+
+    Raises:
+        RunError: Another process owns it.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        from effsearch.results.run_lock import claimed_run
+
+        context.with_resource(claimed_run(run))
 
 
 def print_report(report: Any, as_json: bool, print_for_people: Callable[[Any], None]) -> None:

@@ -16,6 +16,7 @@ from effsearch.command_line.shared import (
     Precision,
     PrecisionOption,
     Run,
+    own_run,
     placement_of,
     print_report,
 )
@@ -30,6 +31,7 @@ class RecipeChoice(StrEnum):
 
 
 def train(
+    context: typer.Context,
     network: Annotated[str, typer.Argument(help="Baseline run, for its winner; spec file, or preset.")],
     data: Annotated[
         str | None, typer.Option(help="Images to train on; default: the run's, else synthetic.")
@@ -75,6 +77,8 @@ def train(
 
     Several GPUs or cores: torchrun --nproc-per-node 4 -m -- effsearch.cli train ...
     """
+    if not family:
+        own_run(context, run)
     from effsearch.commands.training.family import run_train_family
     from effsearch.commands.training.plan import TrainOptions
     from effsearch.commands.training.tables import print_trained_family, print_training

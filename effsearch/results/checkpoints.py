@@ -67,7 +67,7 @@ class Checkpoints:
                 content = path.read_bytes()
             except OSError:
                 continue
-            if path.name.endswith(f".{_digest(content)}{SUFFIX}"):
+            if _is_named_after(path, content):
                 return content
             self._say(f"{path} is damaged and passed over: its rung is trained again")
             _delete(path)
@@ -89,6 +89,18 @@ class Checkpoints:
                 return
             _delete(path)
             num_bytes -= sizes[path]
+
+
+def is_intact(path: Path) -> bool:
+    """Tell whether a checkpoint is as it was written."""
+    try:
+        return _is_named_after(path, path.read_bytes())
+    except OSError:
+        return False
+
+
+def _is_named_after(path: Path, content: bytes) -> bool:
+    return path.name.endswith(f".{_digest(content)}{SUFFIX}")
 
 
 def _delete(path: Path) -> None:

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 
 SETTINGS_FILE = "settings.json"
 ENVIRONMENT_FILE = "environment.json"
+STORED_SETTINGS = "settings_json"  # of the last start in there: what `SETTINGS_FILE` holds
 LEDGER_FILE = "ledger.jsonl"
 TRIALS_FILE = "trials.csv"
 JOURNAL_FILE = "study.journal"

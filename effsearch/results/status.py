@@ -7,13 +7,12 @@ it is worth nothing, and a search must not wait for it.
 import contextlib
 import dataclasses
 import json
-import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from effsearch.results.json_files import read_json
+from effsearch.results.owner import is_alive, read_owner
 from effsearch.results.run_files import LOCK_FILE
 from effsearch.space.errors import RunError
 from effsearch.space.slot_status import SlotStatus
@@ -67,9 +66,12 @@ class StatusFile:
         self._written = self.clock()
         status = RunStatus(time=self._written, step=self._step, slots=self._slots)
         part = self.run / f".{STATUS_FILE}.part"
-        with contextlib.suppress(OSError):  # the ledger will say that the disk is full
+        try:
             part.write_text(json.dumps(dataclasses.asdict(status)))
             part.replace(self.run / STATUS_FILE)
+        except OSError:  # the ledger will say that the disk is full
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def read_status(run: Path) -> RunStatus | None:
@@ -108,18 +110,9 @@ def read_holder(run: Path) -> Holder | None:
     The lock itself is not tried: to hold it even for a moment could turn away a driver that starts.
     """
     try:
-        words = (run / LOCK_FILE).read_text(errors="replace").split()
+        owner = read_owner((run / LOCK_FILE).read_text(errors="replace"))
     except OSError:
         return None
-    if len(words) != 4 or not words[1].isdigit():
+    if owner is None:
         return None
-    process, host = int(words[1]), words[3]
-    if host != socket.gethostname():
-        return Holder(process=process, host=host, is_alive=None)
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return Holder(process=process, host=host, is_alive=False)
-    except (PermissionError, OverflowError):
-        pass  # it is there, and somebody else's
-    return Holder(process=process, host=host, is_alive=True)
+    return Holder(process=owner.process, host=owner.host, is_alive=is_alive(owner))

@@ -1,6 +1,5 @@
 """effsearch baseline: find the best network inside a budget."""
 
-import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
@@ -66,7 +65,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        watcher.follow(run.path)
+        watcher.follow(run)
         if options.space not in shipped_space_names():
             run.write_space(read_text(Path(options.space), what="space file"))
         result, warnings = _search(run, plan, storage, watcher)
@@ -99,8 +98,12 @@ def _search(
     problem, settings = plan.problem, plan.search
     started = time.monotonic()
     with (
-        contextlib.closing(
-            Recorder(run, plan.images, device=plan.placement.device, precision=plan.placement.precision)
+        Recorder(
+            run,
+            plan.images,
+            device=plan.placement.device,
+            precision=plan.placement.precision,
+            say=watcher.say,
         ) as recorder,
         Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
     ):
