@@ -108,7 +108,11 @@ class Ledger:
             if entry.has_succeeded:
                 scored.add(entry.key)
         lines = "".join(map(to_line, entries)).encode()
-        num_bytes_before = os.fstat(self._descriptor).st_size
+        try:
+            self._require_in_place()
+            num_bytes_before = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise write_error(self.path, error) from error
         try:
             num_written = os.write(self._descriptor, lines)
             if num_written != len(lines):
@@ -138,6 +142,15 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _require_in_place(self) -> None:
+        """Refuse to write to a file that has another name by now, or none: its disk was taken away."""
+        try:
+            is_in_place = os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            is_in_place = False
+        if not is_in_place:
+            raise OSError("it was moved or its disk is gone since the run was opened; bring it back")
 
     def _remember(self, entry: LedgerEntry) -> None:
         known = self._by_key.get(entry.key)

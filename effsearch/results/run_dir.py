@@ -101,7 +101,12 @@ class RunDir:
             RunError: The file cannot be written.
         """
         path = self.path / SPECS_FOLDER / f"{file_name(name)}.json"
-        _make_folder(path.parent)
+        try:
+            path.parent.mkdir(
+                exist_ok=True
+            )  # not its parents: a run whose disk is gone is not begun elsewhere
+        except OSError as error:
+            raise write_error(path, error) from error
         write_spec_file(path, text)
         return path
 

@@ -79,7 +79,7 @@ class _QuietHandler(RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
         super().emit(record)
-        stream, self.stream = self.stream, None  # type: ignore[assignment]  # as logging itself has it
+        stream, self.stream = self.stream, None
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.close()

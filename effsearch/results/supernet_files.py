@@ -13,6 +13,7 @@ from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_error
 from effsearch.results.json_files import write_json
+from effsearch.results.line_file import object_fault, read_bytes
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 
@@ -57,9 +58,11 @@ class SupernetFiles:
         """
         path = self.folder / "rounds.jsonl"
         try:
-            with path.open("a") as file:
-                line = {"round": round_index, **dataclasses.asdict(result), "time": now.isoformat()}
-                file.write(json.dumps(line) + "\n")
+            line = {"round": round_index, **dataclasses.asdict(result), "time": now.isoformat()}
+            with path.open("ab") as file:
+                if not _ends_whole(path):  # a torn line is no reason to lose the next one
+                    file.write(b"\n")
+                file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -94,10 +97,16 @@ class SupernetFiles:
             path.unlink(missing_ok=True)
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Give what `note` wrote; a torn last line is passed over."""
-        path = self.folder / "rounds.jsonl"
-        text = path.read_text() if path.exists() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        """Give what `note` wrote; lines that a crash has spoilt are passed over: they only count costs."""
+        lines = read_bytes(self.folder / "rounds.jsonl").split(b"\n")
+        return [json.loads(line) for line in lines if not object_fault(line, ("round", "core_seconds"))]
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 1))
+        return file.read() in (b"", b"\n")
 
 
 def supernet_of(run: Path) -> SupernetFiles:

@@ -242,3 +242,20 @@ def test_ledger_and_run_directory_load_no_heavy_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_ledger_whose_disk_is_gone_takes_no_more(tmp_path: Path, make_entry: MakeEntry) -> None:
+    """A moved or unmounted file could still be written to, where nobody would look for it."""
+    run, away = tmp_path / "run", tmp_path / "away"
+    run.mkdir()
+    with Ledger.open(run / "ledger.jsonl") as ledger:
+        ledger.append(make_entry(seed=1))
+        run.rename(away)
+        with pytest.raises(RunError, match=r"cannot write .*ledger\.jsonl: it was moved or its disk is gone"):
+            ledger.append(make_entry(seed=2))
+        run.mkdir()
+        (run / "ledger.jsonl").touch()
+        with pytest.raises(RunError, match="it was moved or its disk is gone"):
+            ledger.append(make_entry(seed=2))
+        assert len(ledger) == 1
+    assert len(read_entries(away / "ledger.jsonl")) == 1
