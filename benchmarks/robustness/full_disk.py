@@ -156,7 +156,7 @@ def main() -> None:
         trial_search.search(folder / "whole", num_trials=NUM_TRIALS, formula=Formula(seconds=0.0))
         largest = (folder / "whole" / "ledger.jsonl").stat().st_size
         for index in range(options.count):
-            size = int(rng.uniform(0, 1.05 * largest))
+            size = int(rng.uniform(1_000, 1.05 * largest))  # an error line must fit too
             if index % 2:
                 note("tmpfs", on_full_tmpfs(folder, int(1.5 * size), index))
             else:

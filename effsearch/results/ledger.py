@@ -9,11 +9,12 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self  # Any: a JSON value
 
 from effsearch.results.atomic import sync_folder, write_error
 from effsearch.results.ledger_entry import LedgerEntry, ScoreKey, from_record, score_key, to_line
@@ -39,9 +40,10 @@ class Ledger:
         self.path = path
         self.mended = mended  # what opening it had to cut off
         self._descriptor = descriptor
-        self._entries = list(entries)
+        self._parts: dict[object, Any] = {}  # of specs: thousands of networks have the same few blocks
+        self._entries = [replace(entry, spec=_shared(entry.spec, self._parts)) for entry in entries]
         self._by_key: dict[ScoreKey, LedgerEntry] = {}
-        for entry in entries:
+        for entry in self._entries:
             self._remember(entry)
 
     @classmethod
@@ -123,8 +125,9 @@ class Ledger:
                 os.ftruncate(self._descriptor, num_bytes_before)
             raise write_error(self.path, error) from error
         for entry in entries:
-            self._entries.append(entry)
-            self._remember(entry)
+            kept = replace(entry, spec=_shared(entry.spec, self._parts))
+            self._entries.append(kept)
+            self._remember(kept)
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
@@ -186,6 +189,19 @@ def read_ledger_lines(path: Path) -> tuple[bytes, Lines, tuple[Line, ...]]:
         if entry.has_succeeded and scored.setdefault(entry.key, line.number) != line.number:
             wrong.append(replace(line, fault=f"it scores what line {scored[entry.key]} has scored"))
     return content, lines, tuple(wrong)
+
+
+def _shared(value: Any, parts: dict[object, Any]) -> Any:
+    """Give an equal JSON value whose mappings and lists are those of earlier ones, as far as there are equal ones."""
+    if isinstance(value, Mapping):
+        value = {sys.intern(key): _shared(one, parts) for key, one in value.items()}
+        key: object = tuple((name, id(one)) for name, one in value.items())
+    elif isinstance(value, list | tuple):
+        value = [_shared(one, parts) for one in value]
+        key = (list, *map(id, value))
+    else:
+        key = (type(value), value)
+    return parts.setdefault(key, value)
 
 
 def _split(content: bytes) -> Lines:

@@ -62,7 +62,10 @@ def read_settings(run: Path) -> StoredSettings:
     path = run / SETTINGS_FILE
     if not is_run(run):
         raise UsageError(f"no run at {run}: there is no {SETTINGS_FILE} in it")
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except RunError as error:
+        raise RunError(f"{error}; effsearch repair {run} brings it back where that can be done") from error
     version = content.get("schema_version")
     if version is None:
         raise UsageError(f"no run at {run}: its {SETTINGS_FILE} is not one of effsearch's")

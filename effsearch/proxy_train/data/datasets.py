@@ -19,7 +19,7 @@ from effsearch.proxy_train.data.cache import (
     source_folder,
     write_native_resolution,
 )
-from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source, no_progress, no_report
+from effsearch.proxy_train.data.listing import Progress, Report, Source, no_progress, no_report
 from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_rows
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.data.splits import check_classes, lacks_splits
@@ -126,10 +126,30 @@ def load_source(
     folder = source_folder(cache_dir, source)
     handle = _find(source, folder, resolution, seed)
     if handle is None:
+        measures = not source.is_rendered and not read_native_resolution(folder)
+        listing = source.scan(measures)
+        check_classes(listing, source.name)
+        native_resolution = 0 if source.is_rendered else read_native_resolution(folder)
+        if measures:
+            native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
+        chosen = _choose(source, resolution, native_resolution)
         with one_builder(folder, report):
             handle = _find(source, folder, resolution, seed)  # somebody may have built it meanwhile
             if handle is None:
-                handle = _build(source, folder, resolution, seed, report=report, progress=progress)
+                whole, drawn = _places(folder, chosen, seed)
+                handle = drawn if lacks_splits(listing) else whole
+                build_cache(
+                    source,
+                    listing,
+                    folder=handle,
+                    resolution=chosen,
+                    seed=seed,
+                    native_resolution=native_resolution or chosen,
+                    report=report,
+                    progress=progress,
+                )
+                if not source.is_rendered:
+                    write_native_resolution(folder, native_resolution)
     images = open_images(handle)
     if images.num_unreadable:
         report(f"{images.num_unreadable:,} images are passed over: they cannot be read")
@@ -145,46 +165,6 @@ def _find(source: Source, folder: Path, resolution: int | None, seed: int) -> Pa
         return None
     chosen = _choose(source, resolution, native_resolution)
     return next((path for path in _places(folder, chosen, seed) if os.path.exists(path)), None)
-
-
-def _build(
-    source: Source,
-    folder: Path,
-    resolution: int | None,
-    seed: int,
-    *,
-    report: Report,
-    progress: Progress,
-) -> Path:
-    """Decode the images, and give where they are."""
-    listing: ImageListing | None = None
-    native_resolution = 0
-    if not source.is_rendered:
-        native_resolution = read_native_resolution(folder)
-        if not native_resolution:
-            listing = source.scan(True)
-            check_classes(listing, source.name)
-            native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
-    chosen = _choose(source, resolution, native_resolution)
-    if listing is None:
-        listing = source.scan(False)
-        check_classes(listing, source.name)
-    whole, drawn = _places(folder, chosen, seed)
-    handle = drawn if lacks_splits(listing) else whole
-    if not os.path.exists(handle):
-        build_cache(
-            source,
-            listing,
-            folder=handle,
-            resolution=chosen,
-            seed=seed,
-            native_resolution=native_resolution or chosen,
-            report=report,
-            progress=progress,
-        )
-    if not source.is_rendered:
-        write_native_resolution(folder, native_resolution)
-    return handle
 
 
 def _choose(source: Source, resolution: int | None, native_resolution: int) -> int:

@@ -87,7 +87,7 @@ def assign_splits(
 
     for label, name in enumerate(listing.class_names):
         members = np.flatnonzero((codes == TRAIN) & (labels == label))
-        note = ", those not readable or identical to val or test images not counted"
+        note = ", those identical to val or test images and unreadable ones not counted"
         note = note if (codes == LEFT_OUT).any() else ""
         _check_count(name, len(members), 1, where, note)
     if not missing:
