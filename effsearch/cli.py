@@ -17,6 +17,7 @@ import typer
 from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
+from effsearch.command_line.interrupts import INTERRUPTED, answered
 from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.runs import dashboard, explain, plot, repair, report, status, validate
 from effsearch.command_line.scale import scale
@@ -25,7 +26,6 @@ from effsearch.results.run_log import DEBUG_VARIABLE, is_debugging
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
 
-INTERRUPTED = 130
 AGAIN = "the same command with the same --run goes on"
 STOPPED = f"stopped; {AGAIN}"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
@@ -156,26 +156,6 @@ app.command()(spaces)
 app.command()(presets)
 
 
-class _Interrupt:
-    """Answers Ctrl-C: the first time everything is put away, the second time this ends at once.
-
-    Workers end with this process, and what it leaves half written is swept away by the next call on the run.
-    """
-
-    def __init__(self) -> None:
-        self.num_heard = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.num_heard += 1
-        if self.num_heard > 1:
-            os.write(
-                2,
-                b"\neffsearch: interrupted twice, ended at once; the same command with the same --run goes on\n",
-            )
-            os._exit(INTERRUPTED)
-        raise KeyboardInterrupt
-
-
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
@@ -183,11 +163,14 @@ def _end_by_signal(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the command line; every error is one line on stderr."""
     signal.signal(signal.SIGTERM, _end_by_signal)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as nohup and a shell's background have it
-        signal.signal(signal.SIGINT, _Interrupt())
     # The driver's matrices are small and its workers have all the cores: with two threads here, each waiting for a
     # busy core, reading the importance off 200 trainings took 20 to 67 s; with one 2 to 3 s. Before numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with answered():
+        _run()
+
+
+def _run() -> None:
     command = typer.main.get_command(app)
     try:
         exit_code = command.main(standalone_mode=False) or 0

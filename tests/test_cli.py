@@ -215,6 +215,28 @@ def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
 # Bad input.
 
 
+def test_a_second_control_c_ends_at_once_where_python_gets_no_turn() -> None:
+    """A library may take long for one call, in which Python answers no signal and takes two for one."""
+    code = (
+        "import hashlib, os, signal, sys, threading, time\n"
+        "from effsearch import cli\n"
+        "import effsearch.commands.listings as listings\n"
+        "def twice():\n"
+        "    for _ in range(2):\n"
+        "        time.sleep(0.3); os.kill(os.getpid(), signal.SIGINT)\n"
+        "def work():\n"
+        "    threading.Thread(target=twice).start()\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 1_000_000_000)\n"  # many minutes
+        "listings.describe_presets = work\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 130
+    assert "effsearch: interrupted twice, ended at once" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "code", "word"),
     [

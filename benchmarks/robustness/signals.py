@@ -40,6 +40,8 @@ def command(folder: Path, run: Path, trials: int) -> list[str]:
 
 def stop_one(folder: Path, number: int, rng: random.Random, span: float) -> dict[str, Any]:
     """Start a search, send a signal, and say how it ended."""
+    from effsearch.results.leftovers import find_leftovers
+
     run, err = folder / f"run{number % 5}", folder / "err"  # some resume, some begin
     sent = signal.SIGINT if number % 2 else signal.SIGTERM
     with err.open("wb") as file:
@@ -91,6 +93,7 @@ def stop_one(folder: Path, number: int, rng: random.Random, span: float) -> dict
         "seconds": round(ended - started, 2),
         "second_seconds": round(ended - second, 2) if is_twice else None,
         "orphans": len(left),
+        "half_written": len(find_leftovers(run)),
         "traceback": "Traceback" in text or "Exception ignored" in text,
         "last": text.strip().splitlines()[-1][:160] if text.strip() else "",
     }
@@ -108,8 +111,6 @@ def _has_begun(process: int) -> bool:
 def main() -> None:
     """Try, print, and append."""
     from recording import append_record
-
-    from effsearch.results.leftovers import find_leftovers
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -130,7 +131,6 @@ def main() -> None:
             rows.append(stop_one(folder, number, rng, options.span))
             print(json.dumps(rows[-1]), flush=True)
             number += 1
-        leftovers = 0
         for index in range(min(5, number)):
             run = folder / f"run{index}"
             if not run.exists():
@@ -139,7 +139,6 @@ def main() -> None:
             not_resumed += ended.returncode != 0
             if ended.returncode:
                 print(ended.stderr[-500:])
-            leftovers += len(find_leftovers(run))
     met = [row for row in rows if row["met"]]
     single = [row for row in met if row["second_seconds"] is None]
     record = {
@@ -154,7 +153,7 @@ def main() -> None:
         "wrong_code": [(row["code"], row["last"]) for row in met if row["code"] != row["expected"]],
         "tracebacks": sum(row["traceback"] for row in met),
         "orphans": sum(row["orphans"] for row in met),
-        "half_written_files": leftovers,
+        "half_written_files": sum(row["half_written"] for row in met),
         "not_resumed": not_resumed,
         "seconds": round(time.time() - begun),
         "load_average": round(os.getloadavg()[0], 1),

@@ -22,23 +22,23 @@ NUM_RECORDS = 3
 NAME = "robustness"
 
 
-def open_ledger(path: Path) -> int:
-    """Open a ledger, and give how many records it has."""
+def open_ledger(path: Path) -> tuple[int, bytes]:
+    """Open a ledger, and give how many records it has, and what the file then holds."""
     from effsearch.results.ledger import Ledger
 
     with Ledger.open(path) as ledger:
-        return len(ledger)
+        return len(ledger), path.read_bytes()
 
 
-def open_journal(path: Path) -> int:
-    """Open a journal as a run does, and give how many operations it has."""
+def open_journal(path: Path) -> tuple[int, bytes]:
+    """Open a journal as a run does, and give the same, before Optuna adds an operation of its own."""
     from effsearch.results.journal_file import mend_journal, read_journal_lines
     from effsearch.search.study import JournalStudy
 
     mend_journal(path)
-    num_records = len(read_journal_lines(path)[1].records)
+    content, lines = read_journal_lines(path)
     JournalStudy(path, study_name="baseline")  # Optuna replays it
-    return num_records
+    return len(lines.records), content
 
 
 def cuts(content: bytes) -> Iterator[bytes]:
@@ -80,7 +80,11 @@ def whole_records(content: bytes, original: bytes) -> int:
 
 
 def try_all(
-    folder: Path, name: str, open_file: Callable[[Path], int], variants: Iterator[bytes], original: bytes
+    folder: Path,
+    name: str,
+    open_file: Callable[[Path], tuple[int, bytes]],
+    variants: Iterator[bytes],
+    original: bytes,
 ) -> dict[str, int]:
     """Open each variant, and count what went wrong."""
     counts = {"tried": 0, "refused": 0, "lost": 0, "kept_rubbish": 0, "without_backup": 0}
@@ -92,14 +96,13 @@ def try_all(
         counts["tried"] += 1
         expected = whole_records(content, original)
         try:
-            found = open_file(path)
+            found, after = open_file(path)
         except Exception as error:
             counts["refused"] += 1
             print(f"refused: {error}")
         else:
             counts["lost"] += found < expected
-            after = path.read_bytes()
-            counts["kept_rubbish"] += found > expected or not original.startswith(after[: len(original)])
+            counts["kept_rubbish"] += found > expected or not original.startswith(after)
             backups = [one for one in place.iterdir() if ".bak" in one.name]
             is_changed = not after.startswith(content) or len(content) > len(after)
             counts["without_backup"] += is_changed and not (backups and backups[0].read_bytes() == content)
@@ -117,6 +120,7 @@ def main() -> None:
     parser.add_argument("--tails", type=int, default=500)
     parser.add_argument("--every", type=int, default=1, help="try one cut in so many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("ledger.jsonl", "study.journal"))
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     started = time.time()
@@ -126,6 +130,8 @@ def main() -> None:
     with scratch("torn") as folder:
         trial_search.search(folder / "run", num_trials=6, num_workers=1, num_rungs=1)
         for name, open_file in (("ledger.jsonl", open_ledger), ("study.journal", open_journal)):
+            if options.only not in (None, name):
+                continue
             original = (folder / "run" / name).read_bytes()
             for kind, variants in (
                 ("cuts", (one for index, one in enumerate(cuts(original)) if index % options.every == 0)),

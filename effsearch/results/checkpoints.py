@@ -52,7 +52,10 @@ class Checkpoints:
             self.forget(name)
             part.replace(path)
             self._make_room()
-        except OSError as error:
+        except BaseException as error:
+            _delete(part)
+            if not isinstance(error, OSError):  # stopped in the middle
+                raise
             self._is_broken = True
             shutil.rmtree(self.folder, ignore_errors=True)  # the ledger may need the room
             self._say(

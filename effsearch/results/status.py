@@ -69,9 +69,11 @@ class StatusFile:
         try:
             part.write_text(json.dumps(dataclasses.asdict(status)))
             part.replace(self.run / STATUS_FILE)
-        except OSError:  # the ledger will say that the disk is full
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+            if not isinstance(error, OSError):  # the ledger will say that the disk is full
+                raise
 
 
 def read_status(run: Path) -> RunStatus | None:

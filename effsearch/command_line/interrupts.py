@@ -1,0 +1,69 @@
+"""How is Ctrl-C answered?
+
+The first time everything is put away, the second time this ends at once: workers end with this process, and what it
+leaves half written is swept by the next call on the run. Python answers signals between two steps of its own alone,
+and a library may take seconds for one; so a thread counts them as they come, too.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+INTERRUPTED = 130
+ENDED_AT_ONCE = "interrupted twice, ended at once; the same command with the same --run goes on"
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Answer Ctrl-C from here on, unless whoever started this process has it ignored, as nohup has.
+
+    Only a main thread can.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    if not is_main or before is signal.SIG_IGN:
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    counter = threading.Thread(target=_count, args=(reading,), name="interrupts", daemon=True)
+    counter.start()
+    signal.signal(signal.SIGINT, _Answer())
+    fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(fd_before)
+        signal.signal(signal.SIGINT, before)
+        os.close(writing)  # the thread reads the end
+        counter.join()
+        os.close(reading)
+
+
+class _Answer:
+    """What the main thread does."""
+
+    def __init__(self) -> None:
+        self._num_heard = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._num_heard += 1
+        if self._num_heard > 1:
+            _end_at_once()
+        raise KeyboardInterrupt
+
+
+def _count(reading: int) -> None:
+    num_heard = 0
+    while heard := os.read(reading, 64):
+        num_heard += heard.count(signal.SIGINT)
+        if num_heard > 1:
+            _end_at_once()
+
+
+def _end_at_once() -> None:
+    os.write(2, f"\neffsearch: {ENDED_AT_ONCE}\n".encode())
+    os._exit(INTERRUPTED)
