@@ -135,7 +135,7 @@ def main() -> None:
             run = folder / f"run{index}"
             if not run.exists():
                 continue
-            ended = subprocess.run(command(folder, run, 6 + 3 * number), capture_output=True, text=True)
+            ended = subprocess.run(command(folder, run, 6), capture_output=True, text=True)
             not_resumed += ended.returncode != 0
             if ended.returncode:
                 print(ended.stderr[-500:])
