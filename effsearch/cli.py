@@ -17,7 +17,7 @@ import typer
 from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
-from effsearch.command_line.interrupts import INTERRUPTED, answered
+from effsearch.command_line.interrupts import INTERRUPTED, answered, note_stop, stopped_by
 from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.runs import dashboard, explain, plot, repair, report, status, validate
 from effsearch.command_line.scale import scale
@@ -157,6 +157,7 @@ app.command()(presets)
 
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
+    note_stop(128 + number)
     raise SystemExit(128 + number)
 
 
@@ -191,6 +192,8 @@ def _run() -> None:
             _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; make room, then {AGAIN}", 1)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
     except Exception as error:
+        if stopped_by():  # in the middle of an import, whose library made another error of it
+            _fail(STOPPED, stopped_by())
         if (
             hasattr(error, "format_message") and not error.format_message()
         ):  # no command: the help was printed

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +341,29 @@ def test_a_full_disk_that_nobody_spoke_of_is_no_bug(
     monkeypatch.setattr("effsearch.commands.listings.describe_presets", full)
     refuses(effsearch("presets"), 1, "cannot write a/file: No space left on device; make room")
     monkeypatch.setattr("effsearch.commands.listings.describe_presets", absent)
+    refuses(effsearch("presets"), 1, "a bug in effsearch")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_makes_an_error_of_is_no_bug(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """Numpy does, where it is interrupted while it is imported."""
+
+    def broken() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        except BaseException:
+            raise AttributeError("no such module") from None
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", broken)
+    try:
+        refuses(effsearch("presets"), code, "stopped; the same command")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", lambda: 1 / 0)
     refuses(effsearch("presets"), 1, "a bug in effsearch")
 
 

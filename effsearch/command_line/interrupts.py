@@ -16,12 +16,26 @@ INTERRUPTED = 130
 ENDED_AT_ONCE = "interrupted twice, ended at once; the same command with the same --run goes on"
 
 
+_stops: list[int] = []  # exit codes that signals have asked for, since the command began
+
+
+def note_stop(exit_code: int) -> None:
+    """Note that a signal has asked for an end: what is raised for it may become another error on its way."""
+    _stops.append(exit_code)
+
+
+def stopped_by() -> int:
+    """Give the exit code that a signal has asked for, 0 where none has."""
+    return _stops[-1] if _stops else 0
+
+
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
     """Answer Ctrl-C from here on, unless whoever started this process has it ignored, as nohup has.
 
     Only a main thread can.
     """
+    _stops.clear()
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     if not is_main or before is signal.SIG_IGN:
@@ -53,6 +67,7 @@ class _Answer:
         self._num_heard += 1
         if self._num_heard > 1:
             _end_at_once()
+        note_stop(INTERRUPTED)
         raise KeyboardInterrupt
 
 
