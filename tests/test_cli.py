@@ -367,6 +367,28 @@ def test_a_signal_that_a_library_makes_an_error_of_is_no_bug(
     refuses(effsearch("presets"), 1, "a bug in effsearch")
 
 
+def test_a_signal_that_is_swallowed_ends_the_command_all_the_same() -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "from effsearch import cli\n"
+        "from effsearch.command_line import interrupts\n"
+        "import effsearch.commands.listings as listings\n"
+        "interrupts.MOST_SECONDS = 0.5\n"
+        "def work():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+        "    except BaseException:\n"
+        "        time.sleep(60)\n"
+        "listings.describe_presets = work\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 143
+    assert ended.stderr.strip().startswith("effsearch: stopped before all was put away")
+
+
 def test_a_second_control_c_ends_at_once() -> None:
     code = (
         "import os, signal, sys, time\n"

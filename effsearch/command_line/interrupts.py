@@ -2,17 +2,22 @@
 
 The first time everything is put away, the second time this ends at once: workers end with this process, and what it
 leaves half written is swept by the next call on the run. Python answers signals between two steps of its own alone,
-and a library may take seconds for one; so a thread counts them as they come, too.
+and a library may take seconds for one; so a thread counts them as they come, too, and sees to it that a command ends
+within ten seconds of the first.
 """
 
 import contextlib
 import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
 INTERRUPTED = 130
+MOST_SECONDS = 9.0  # to put things away; an import may have swallowed what was raised for a signal
+NOT_PUT_AWAY = "stopped before all was put away; the same command with the same --run goes on"
 ENDED_AT_ONCE = "interrupted twice, ended at once; the same command with the same --run goes on"
 
 
@@ -72,10 +77,20 @@ class _Answer:
 
 
 def _count(reading: int) -> None:
-    num_heard = 0
-    while heard := os.read(reading, 64):
-        num_heard += heard.count(signal.SIGINT)
-        if num_heard > 1:
+    num_interrupts, code, deadline = 0, 0, float("inf")
+    while True:
+        seconds = None if not code else max(0.0, deadline - time.monotonic())
+        if not select.select([reading], [], [], seconds)[0]:
+            os.write(2, f"\neffsearch: {NOT_PUT_AWAY}\n".encode())
+            os._exit(code)
+        heard = os.read(reading, 64)
+        if not heard:
+            return
+        stops = [number for number in heard if number in (signal.SIGINT, signal.SIGTERM)]
+        if stops and not code:
+            code, deadline = 128 + stops[0], time.monotonic() + MOST_SECONDS
+        num_interrupts += heard.count(signal.SIGINT)
+        if num_interrupts > 1:
             _end_at_once()
 
 
