@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import Annotated, Any
 
@@ -20,19 +21,22 @@ from effsearch import __version__
 from effsearch.command_line.ablate import ablate
 from effsearch.command_line.baseline import baseline
 from effsearch.command_line.help_pages import arrange
+from effsearch.command_line.interrupts import INTERRUPTED, answered, note_stop, stopped_by
 from effsearch.command_line.networks import export, presets, profile, spaces
 from effsearch.command_line.prune import prune
-from effsearch.command_line.runs import dashboard, explain, plot, report, status, validate
+from effsearch.command_line.runs import dashboard, explain, plot, repair, report, status, validate
 from effsearch.command_line.scale import scale
-from effsearch.command_line.shared import Task, do_task
+from effsearch.command_line.shared import Task, claims, do_task
 from effsearch.command_line.train import train
+from effsearch.results.run_log import DEBUG_VARIABLE, is_debugging
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
 from effsearch.space.printable import one_line
 
-INTERRUPTED = 130
+AGAIN = "the same command with the same --run goes on"
+STOPPED = f"stopped; {AGAIN}"
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
 _BAD_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)  # what was typed or written can be no path
-STOPPED = "stopped; the same command with the same --run goes on"
 
 app = typer.Typer(
     name="effsearch",
@@ -54,8 +58,16 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show the traceback of an error, and write it to the run's log (EFFSEARCH_DEBUG=1).",
+        ),
+    ] = False,
 ) -> None:
-    pass
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"  # workers hear it too
 
 
 def examples(*calls: str) -> str:
@@ -120,6 +132,12 @@ app.command(
 )(validate)
 app.command(
     epilog=examples(
+        "effsearch repair runs/photos",
+        "effsearch repair runs/photos --yes",
+    )
+)(repair)
+app.command(
+    epilog=examples(
         "effsearch explain runs/photos",
         "effsearch explain runs/mine --space mine.yaml --json",
     )
@@ -159,6 +177,7 @@ def make_program() -> Any:
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
     """End with what is kept saved; a second signal ends at once, since files are replaced whole whenever that is."""
+    note_stop(128 + number)
     signal.signal(number, _end_at_once)
     raise SystemExit(128 + number)
 
@@ -177,6 +196,11 @@ def main() -> None:
     # random.py in a folder that somebody else has filled is not to run.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     _show_any_name()
+    with answered(), claims():
+        _run()
+
+
+def _run() -> None:
     command = make_program()
     try:
         asked = command.main(standalone_mode=False) or 0
@@ -187,6 +211,7 @@ def main() -> None:
             _fail(STOPPED, INTERRUPTED)
         sys.exit(asked)
     except EffsearchError as error:
+        _show_traceback(error)
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail(STOPPED, INTERRUPTED)
@@ -194,17 +219,29 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _BAD_PATHS:
-            _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
-        _fail(f"cannot read {error.filename}: {error.strerror}; give another path", 2)
+        _show_traceback(error)
+        if error.errno in DISK_ERRORS:  # whoever wrote it has not said so better
+            _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; make room, then {AGAIN}", 1)
+        if error.errno in _BAD_PATHS:
+            _fail(f"cannot read {error.filename}: {error.strerror}; give another path", 2)
+        _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
     except Exception as error:
+        if stopped_by():  # in the middle of an import, whose library made another error of it
+            _fail(STOPPED, stopped_by())
         if (
             hasattr(error, "format_message") and not error.format_message()
         ):  # no command: the help was printed
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(_parser_words(error.format_message()), 2)
+        _show_traceback(error)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
+
+
+def _show_traceback(error: BaseException) -> None:
+    """Print how an error came about, where `--debug` asks for it."""
+    if is_debugging():
+        sys.stderr.write(hide_passwords("".join(traceback.format_exception(error))))
 
 
 def _parser_words(message: str) -> str:

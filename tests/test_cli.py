@@ -1,10 +1,12 @@
 """The command line as a user meets it: real runs on the embedded data, and every kind of bad input."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from effsearch.results.ledger import read_entries
+from effsearch.results.run_lock import claimed_run
 
 from .conftest import Effsearch, refuses
 
@@ -201,7 +204,7 @@ def test_listings_name_what_ships(effsearch: Effsearch, command: str) -> None:
     [
         *("baseline", "scale", "ablate", "train", "plot", "report", "validate", "explain", "status"),
         "dashboard",
-        *("profile", "export", "spaces", "presets"),
+        *("profile", "export", "repair", "spaces", "presets"),
     ],
 )
 def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
@@ -211,6 +214,28 @@ def test_every_command_has_help(effsearch: Effsearch, command: str) -> None:
 
 
 # Bad input.
+
+
+def test_a_second_control_c_ends_at_once_where_python_gets_no_turn() -> None:
+    """A library may take long for one call, in which Python answers no signal and takes two for one."""
+    code = (
+        "import hashlib, os, signal, sys, threading, time\n"
+        "from effsearch import cli\n"
+        "import effsearch.commands.listings as listings\n"
+        "def twice():\n"
+        "    for _ in range(2):\n"
+        "        time.sleep(0.3); os.kill(os.getpid(), signal.SIGINT)\n"
+        "def work():\n"
+        "    threading.Thread(target=twice).start()\n"
+        "    hashlib.pbkdf2_hmac('sha256', b'', b'', 1_000_000_000)\n"  # many minutes
+        "listings.describe_presets = work\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 130
+    assert "effsearch: interrupted twice, ended at once" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -283,6 +308,127 @@ def test_a_bug_is_one_line_too(effsearch: Effsearch, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("effsearch.commands.listings.describe_presets", broken)
     refuses(effsearch("presets"), 1, "a bug in effsearch", "ZeroDivisionError")
+
+
+def test_debug_shows_the_traceback_of_a_bug_and_of_an_error(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("postgresql://me:sesame@host/db")
+
+    monkeypatch.setenv("EFFSEARCH_DEBUG", "")
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", broken)
+    ended = effsearch("--debug", "presets")
+    assert "Traceback" in ended.err
+    assert "sesame" not in ended.err
+    assert ended.err.splitlines()[-1].startswith("effsearch: a bug in effsearch")
+    assert (
+        "Traceback" in effsearch("plot", "nowhere").err
+    )  # the option speaks for all that this process starts
+    monkeypatch.setenv("EFFSEARCH_DEBUG", "0")
+    assert "Traceback" not in effsearch("presets").err
+
+
+def test_a_full_disk_that_nobody_spoke_of_is_no_bug(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "a/file")
+
+    def absent() -> None:
+        raise OSError(errno.ENOENT, "No such file or directory", "a/file")
+
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", full)
+    refuses(effsearch("presets"), 1, "cannot write a/file: No space left on device; make room")
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", absent)
+    refuses(effsearch("presets"), 1, "a bug in effsearch")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_makes_an_error_of_is_no_bug(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    """Numpy does, where it is interrupted while it is imported."""
+
+    def broken() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+        except BaseException:
+            raise AttributeError("no such module") from None
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", broken)
+    try:
+        refuses(effsearch("presets"), code, "stopped; the same command")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", lambda: 1 / 0)
+    refuses(effsearch("presets"), 1, "a bug in effsearch")
+
+
+def test_a_signal_that_is_swallowed_ends_the_command_all_the_same() -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "from effsearch import cli\n"
+        "from effsearch.command_line import interrupts\n"
+        "import effsearch.commands.listings as listings\n"
+        "interrupts.MOST_SECONDS = 0.5\n"
+        "def work():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+        "    except BaseException:\n"
+        "        time.sleep(60)\n"
+        "listings.describe_presets = work\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 143
+    assert ended.stderr.strip().startswith("effsearch: stopped before all was put away")
+
+
+def test_a_second_control_c_ends_at_once() -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "from effsearch import cli\n"
+        "import effsearch.commands.listings as listings\n"
+        "def work():\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "    finally:\n"
+        "        print('putting away', flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        "listings.describe_presets = work\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert ended.returncode == 130
+    assert ended.stdout == "putting away\n"
+    assert ended.stderr.strip().startswith("effsearch: interrupted twice, ended at once")
+
+
+@pytest.mark.parametrize(
+    "command", ["baseline", "ablate", "scale", "train efficientnet-b0", "validate", "repair"]
+)
+def test_a_second_driver_is_turned_away_before_anything_slow_is_loaded(tmp_path: Path, command: str) -> None:
+    run = tmp_path / "run"
+    words = [*command.split(), *([str(run)] if command in ("validate", "repair") else ["--run", str(run)])]
+    code = (
+        "import sys\nfrom effsearch import cli\n"
+        f"sys.argv = ['effsearch', *{words!r}]\n"
+        "try:\n    cli.main()\n"
+        "finally:\n    print(sorted({'torch', 'optuna', 'pandas', 'numpy', 'scipy'} & set(sys.modules)))\n"
+    )
+    with claimed_run(run):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert f"{run} is in use by process {os.getpid()} on " in ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[]"
+    assert not run.exists()
 
 
 def test_control_c_ends_with_130(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:

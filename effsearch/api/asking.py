@@ -37,7 +37,7 @@ def ask(command: str, *, progress: bool, **given: Any) -> Any:
     Raises:
         EffsearchError: An option does not hold, or the command failed.
     """
-    from effsearch.command_line.shared import Given
+    from effsearch.command_line.shared import Given, claims
     from effsearch.commands.watching import Watcher
 
     declared = declared_of(command)
@@ -52,9 +52,10 @@ def ask(command: str, *, progress: bool, **given: Any) -> Any:
         arguments[name] = _converted(name, value, hints[name])
     if "context" in parameters:
         arguments["context"] = Given(frozenset(given))
-    task = declared(**arguments)
-    with Watcher(is_quiet=not progress) as watcher:
-        return task.work(watcher)
+    with claims():
+        task = declared(**arguments)
+        with Watcher(is_quiet=not progress) as watcher:
+            return task.work(watcher)
 
 
 def declared_of(command: str) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from effsearch.command_line.shared import (
     TrialTimeout,
     Workers,
     load_own_images,
+    own_run,
     placement_of,
 )
 
@@ -86,6 +87,7 @@ def ablate(
     Each way of growing is an arm; arms are built to the same cost within --tolerance, trained alike over shared
     seeds, and compared in pairs with 95 per cent intervals.
     """
+    own_run(run)
     from effsearch.commands.ablating.ablate import run_ablate
     from effsearch.commands.ablating.inputs import parse_arms, parse_factors
     from effsearch.commands.ablating.plan import AblateOptions

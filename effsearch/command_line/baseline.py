@@ -33,6 +33,7 @@ from effsearch.command_line.shared import (
     TrialTimeout,
     Workers,
     load_own_images,
+    own_run,
     placement_of,
     refuse_given,
 )
@@ -190,6 +191,8 @@ def baseline(
     training, trains the most promising for a short while on --data, and the best again with fresh seeds. The winner
     is a spec file, and everything that was tried lies in a run directory, which the same command goes on with.
     """
+    if not dry_run:
+        own_run(run)
     from effsearch.commands.baseline.baseline import run_baseline
     from effsearch.commands.baseline.plan import BaselineOptions
     from effsearch.commands.proxy import ProxyOptions

@@ -60,6 +60,7 @@ GROUP_IN: dict[tuple[str, str], str] = {
     },
     **{("export", name): "Export" for name in ("data", "seed")},
     ("status", "watch"): "Output",
+    ("repair", "yes"): "Output",
     ("dashboard", "port"): "Output",
 }
 """By command and parameter, where a group of GROUPS would mislead."""
@@ -119,6 +120,11 @@ FILES: dict[str, Files] = {
         "a baseline run of 8 networks or more", "importance.csv in the run", ("validate", "report")
     ),
     "status": Files("status.json and ledger.jsonl of a run", "nothing", ("dashboard", "report")),
+    "repair": Files(
+        "all files of a run",
+        "nothing; with --yes the files that are damaged, each kept beside as .damaged or .bak",
+        ("status", "report"),
+    ),
     "dashboard": Files("study.journal of a run", "nothing", ("status", "report")),
     "profile": Files(
         "a preset or a spec file", "nothing; with --space the file that --out names", ("presets", "export")

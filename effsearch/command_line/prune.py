@@ -17,6 +17,7 @@ from effsearch.command_line.shared import (
     PrecisionOption,
     Run,
     Task,
+    own_run,
     placement_of,
 )
 from effsearch.command_line.train import RecipeChoice
@@ -79,6 +80,7 @@ def prune(
 
     What comes out is a network like any other, in a run like a training's: for export, profile and train.
     """
+    own_run(run)
     from effsearch.commands.pruning.plan import PruneOptions
     from effsearch.commands.pruning.prune import run_prune
     from effsearch.commands.pruning.tables import print_pruning

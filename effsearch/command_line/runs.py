@@ -1,4 +1,4 @@
-"""What may be asked of a run that is there: plot, report, validate, explain, status, dashboard."""
+"""What may be asked of a run that is there: plot, report, validate, repair, explain, status, dashboard."""
 
 import sys
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from effsearch.command_line.shared import (
     TrainFn,
     TrialTimeout,
     Workers,
+    own_run,
     placement_of,
     print_report,
 )
@@ -106,6 +107,7 @@ def validate(
     Prints the rank correlation of short with longer training and what picking by the short one costs, each with an
     interval. With --of screening it judges the scores that trainings were picked by.
     """
+    own_run(run)
     from effsearch.commands.tables import print_validation
     from effsearch.commands.validate import ValidateOptions, run_validate
 
@@ -132,6 +134,22 @@ def validate(
         runs_root=RUNS_ROOT,
     )
     return Task(lambda watcher: run_validate(options, watcher), print_validation, as_json)
+
+
+def repair(
+    run: Annotated[Path, typer.Argument(help="Directory of a run that something is damaged in.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it, instead of saying what would be done.")] = False,
+    as_json: Json = False,
+) -> Task:
+    """Mend a damaged run: keep all that is whole, put aside what is not, rebuild what can be rebuilt.
+
+    Every file is kept as it was before it is changed. Without --yes nothing is changed.
+    """
+    own_run(run)
+    from effsearch.commands.repairing.repair import run_repair
+    from effsearch.commands.repairing.tables import print_repair
+
+    return Task(lambda _: run_repair(run, is_agreed=yes), print_repair, as_json)
 
 
 def explain(

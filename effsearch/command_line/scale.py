@@ -32,6 +32,7 @@ from effsearch.command_line.shared import (
     TrialTimeout,
     Workers,
     load_own_images,
+    own_run,
     placement_of,
     refuse_given,
 )
@@ -164,6 +165,7 @@ def scale(
     and says which depth, width and resolution pay. With them, or by the rules official and dwr, nothing is trained.
     Every table has what the formula promises beside what is built.
     """
+    own_run(run)
     from effsearch.commands.inputs import parse_phis
     from effsearch.commands.scaling.family_tables import print_family
     from effsearch.commands.scaling.options import ScaleOptions

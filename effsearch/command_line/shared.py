@@ -3,8 +3,11 @@
 torch, optuna, pandas and matplotlib load inside the commands that use them, so that `--help` answers at once.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from effsearch.commands.watching import Watcher
 
 RUNS_ROOT = Path("runs")
+
+_claims: ContextVar[contextlib.ExitStack] = ContextVar("claims")  # on runs, by what is being done
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +247,31 @@ def do_task(task: Task) -> None:
         report = task.work(watcher)
     if report is not None:  # the other processes of a training have nothing to say
         print_report(report, task.as_json, task.show)
+
+
+@contextlib.contextmanager
+def claims() -> Iterator[None]:
+    """Keep what `own_run` claims in here until the end, whatever has become of it."""
+    with contextlib.ExitStack() as stack:
+        token = _claims.set(stack)
+        try:
+            yield
+        finally:
+            _claims.reset(token)
+
+
+def own_run(run: Path | None) -> None:
+    """Own a run's directory until the command has ended, before anything slow is loaded.
+
+    Of several processes of a training the first does.
+
+    Raises:
+        RunError: Another process owns it.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        from effsearch.results.run_lock import claimed_run
+
+        _claims.get().enter_context(claimed_run(run))
 
 
 def print_report(report: Any, as_json: bool, print_for_people: Callable[[Any], None]) -> None:

@@ -18,6 +18,7 @@ from effsearch.command_line.shared import (
     Run,
     Task,
     load_own_images,
+    own_run,
     placement_of,
 )
 
@@ -82,6 +83,8 @@ def train(
 
     Several GPUs or cores: torchrun --nproc-per-node 4 -m -- effsearch.cli train ...
     """
+    if not family:
+        own_run(run)
     from effsearch.commands.training.family import run_train_family
     from effsearch.commands.training.plan import TrainOptions
     from effsearch.commands.training.tables import print_trained_family, print_training

@@ -43,6 +43,7 @@ def read_spec(name: str) -> tuple[str, ModelSpec]:
     if path.suffix not in SUFFIXES and not path.exists():
         load_preset(name)  # raises, and names the nearest preset
     text = read_text(path, what="spec file")
+    _check_sum(path)
     reader = from_json if path.suffix == ".json" else from_yaml
     return path.stem, reader(text, source=str(path))
 
@@ -90,10 +91,14 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
     report = read_report(path)
     if report is None or "best" not in report:
         raise UsageError(f"the run at {base} has no result yet; let it finish with effsearch baseline --run")
-    spec_path = path / "specs" / "best.json"
-    return Base(
-        path.resolve().name, from_json(read_text(spec_path, what="spec file"), source=str(spec_path)), path
-    )
+    return Base(path.resolve().name, read_spec(str(path / "specs" / "best.json"))[1], path)
+
+
+def _check_sum(path: Path) -> None:
+    """Refuse a spec that has changed in the folder that a run wrote it to."""
+    from effsearch.results.spec_files import check_spec_file
+
+    check_spec_file(path)
 
 
 def data_of_base(base: Base) -> str:

@@ -1,6 +1,9 @@
 """How does what a command learns get into the ledger, and back out when it goes on?"""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 from effsearch.commands.proxy import train_settings_record
 from effsearch.proxy_train.data.datasets import ImageData
@@ -13,7 +16,9 @@ from effsearch.results.run_dir import RunDir
 from effsearch.results.screened import read_screening, to_screen_entry
 from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
+from effsearch.search.placement.retrying_pool import say_nothing
 from effsearch.search.problem import Problem
+from effsearch.space.errors import RunError
 from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Precision
 from effsearch.space.screen_scores import ScreenScores
@@ -27,7 +32,15 @@ SCREENED_AT_ONCE = 64
 
 
 class Recorder:
-    """Writes every ended training to the ledger, and reads back what earlier calls wrote."""
+    """Writes every ended training to the ledger, and reads back what earlier calls wrote.
+
+    Args:
+        run: The run.
+        images: That it trains on.
+        device: That it trains on them with.
+        precision: Of the products.
+        say: Is told what a crash has cost the ledger, if it has.
+    """
 
     def __init__(
         self,
@@ -37,9 +50,13 @@ class Recorder:
         device: DeviceKind,
         precision: Precision = "float32",
         train_function: TrainFunction | None = None,
+        say: Callable[[str], None] = say_nothing,
     ) -> None:
         self._run = run
         self._ledger: Ledger = run.open_ledger()
+        words = self._ledger.mended.words(self._ledger.path)
+        if words:
+            say(f"{words}; what it was of is done again")
         self._fingerprint = images.fingerprint
         self._device: DeviceKind = device
         self._precision: Precision = precision
@@ -104,8 +121,29 @@ class Recorder:
             self._ledger.append_all(self._screened)
         self._screened = []
 
-    def close(self) -> None:
-        """Write the table of trials and close the ledger."""
-        if self._ledger.entries:
-            write_trials(self._run.trials_path, self._ledger.entries)
-        self._ledger.close()
+    def close(self, *, is_failing: bool = False) -> None:
+        """Write what is not yet written and the table of trials, and close the ledger.
+
+        Args:
+            is_failing: Something has gone wrong already: that these cannot be written is no reason to hide it.
+
+        Raises:
+            RunError: They cannot be written.
+        """
+        try:
+            self.flush_screen()
+            if self._ledger.entries:
+                write_trials(self._run.trials_path, self._ledger.entries)
+        except RunError:
+            if not is_failing:
+                raise
+        finally:
+            self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(is_failing=kind is not None)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from effsearch.commands.proxy import stored_setting
 from effsearch.commands.watching import Watcher
+from effsearch.results.journal_file import mend_journal
 from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import JOURNAL_FILE
 from effsearch.search.shared_studies import SharedStudies
@@ -64,6 +65,7 @@ class RunStudies:
     def __init__(
         self, run: RunDir, url: str | None, *, studies: Mapping[str, bool], watcher: Watcher
     ) -> None:
+        self._say = watcher.say
         self.warnings: list[str] = []  # what the data base lacks, after the end
         self._path = run.path / JOURNAL_FILE
         self._has_two_objectives = dict(studies)
@@ -109,6 +111,14 @@ class RunStudies:
     def _journal(self, name: str) -> JournalStudy:
         if name not in self._journals:
             self._journals[name] = JournalStudy(
-                self._path, study_name=name, has_two_objectives=self._has_two_objectives[name]
+                self._path,
+                study_name=name,
+                has_two_objectives=self._has_two_objectives[name],
+                mend=self._mend,
             )
         return self._journals[name]
+
+    def _mend(self, path: Path) -> None:
+        words = mend_journal(path).words(path)
+        if words:
+            self._say(f"{words}; its trial is written anew from the ledger")

@@ -125,7 +125,7 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
         is_newest=False,
     ) as run:
-        watcher.follow(run.path)
+        watcher.follow(run)
         validation = _validate(
             run, scored, settings, top, images=images, placement=placement, watcher=watcher
         )
@@ -267,44 +267,39 @@ def _validate(
     placement: Placement,
     watcher: Watcher,
 ) -> Validation:
-    recorder = Recorder(
-        run,
-        images,
-        device=placement.device,
-        precision=placement.precision,
-        train_function=placement.train_function,
-    )
-
-    def record(evaluation: Evaluation) -> None:
-        recorder.record(evaluation)
-        if evaluation.failure:
-            watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
-
     history = _history(run.path)
     seconds = [one.seconds / cost_of(one) for one in history if one.result]
-    try:
-        with pools.open_executor(
+    with (
+        Recorder(
+            run, images, device=placement.device, precision=placement.precision, say=watcher.say
+        ) as recorder,
+        pools.open_executor(
             images,
             placement,
             expected_seconds=max(seconds, default=0.0) * relative_cost(fidelity),
             fidelity=fidelity,
             say=watcher.say,
             show_slots=watcher.show_slots,
-        ) as executor:
-            return validate_proxy(
-                scored,
-                history,
-                settings,
-                fidelity=fidelity,
-                executor=executor,
-                clock=time.monotonic,
-                record=record,
-                notify=lambda num_done, num_planned: watcher.show(
-                    "validate", num_done, num_planned, f"{num_done} of {num_planned} trained longer"
-                ),
-            )
-    finally:
-        recorder.close()
+        ) as executor,
+    ):
+
+        def record(evaluation: Evaluation) -> None:
+            recorder.record(evaluation)
+            if evaluation.failure:
+                watcher.say(f"{evaluation.job.name} failed: {evaluation.failure}")
+
+        return validate_proxy(
+            scored,
+            history,
+            settings,
+            fidelity=fidelity,
+            executor=executor,
+            clock=time.monotonic,
+            record=record,
+            notify=lambda num_done, num_planned: watcher.show(
+                "validate", num_done, num_planned, f"{num_done} of {num_planned} trained longer"
+            ),
+        )
 
 
 def _history(run: Path) -> list[Evaluation]:

@@ -7,13 +7,14 @@ Everything here goes to stderr; stdout is for results. What a run does is also w
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from effsearch.results.run_dir import RunDir
+from effsearch.results.run_log import RunLog
 from effsearch.results.status import StatusFile, Step
 from effsearch.space.printable import printable
 from effsearch.space.slot_status import SlotStatus
@@ -47,6 +48,7 @@ class Watcher:
         self._tasks: dict[str, TaskID] = {}
         self._last_printed = 0.0
         self._status: StatusFile | None = None
+        self._log: RunLog | None = None
 
     def __enter__(self) -> Self:
         if self._is_live:
@@ -60,12 +62,15 @@ class Watcher:
             self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a line that stays, in the run's log too."""
         self.console.print(printable(text), markup=False)
+        if self._log is not None:
+            self._log.note(text)
 
-    def follow(self, run: Path) -> None:
+    def follow(self, run: RunDir) -> None:
         """Write what is shown from now on to a run's directory as well."""
-        self._status = StatusFile(run, clock=time.time)
+        self._log = run.log
+        self._status = StatusFile(run.path, clock=time.time)
         self._status.show_slots(())  # what an earlier call left there is no longer so
 
     def show_slots(self, slots: Sequence[SlotStatus]) -> None:
@@ -88,7 +93,7 @@ class Watcher:
         if now - self._last_printed >= PRINT_SECONDS:
             self._last_printed = now
             share = f"{min(1.0, done / total):.0%} " if total else ""
-            self.say(f"{what}: {share}{text}".rstrip())
+            self.console.print(f"{what}: {share}{text}".rstrip(), markup=False)  # no news for the log
 
     def data_progress(self, what: str, done: int, total: int) -> None:
         """Show how far a download or a decoding is."""

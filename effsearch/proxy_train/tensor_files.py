@@ -29,15 +29,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str,
     digest = hash_tensors(plain, words)
     part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # not its parents: a run whose disk is gone is not begun elsewhere
         save_file(plain, part, metadata={**words, HASH_KEY: digest})
         with part.open("rb+") as file:  # on the disk before it takes its name
             os.fsync(file.fileno())
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        _remove(part)
         raise RunError(f"cannot write {path}: {error}") from error
+    except BaseException:  # stopped in the middle
+        _remove(part)
+        raise
     return digest
 
 
@@ -48,6 +50,11 @@ def read_hash(path: Path) -> str | None:
     except (OSError, SafetensorError):
         return None
     return hash_tensors(tensors, words) if is_intact else None
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, *, what: str, advice: str) -> tuple[dict[str, Tensor], dict[str, str]]:

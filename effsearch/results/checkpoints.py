@@ -52,7 +52,10 @@ class Checkpoints:
             self.forget(name)
             part.replace(path)
             self._make_room()
-        except OSError as error:
+        except BaseException as error:
+            _delete(part)
+            if not isinstance(error, OSError):  # stopped in the middle
+                raise
             self._is_broken = True
             shutil.rmtree(self.folder, ignore_errors=True)  # the ledger may need the room
             self._say(
@@ -67,7 +70,7 @@ class Checkpoints:
                 content = path.read_bytes()
             except OSError:
                 continue
-            if path.name.endswith(f".{_digest(content)}{SUFFIX}"):
+            if _is_named_after(path, content):
                 return content
             self._say(f"{path} is damaged and passed over: its rung is trained again")
             _delete(path)
@@ -89,6 +92,18 @@ class Checkpoints:
                 return
             _delete(path)
             num_bytes -= sizes[path]
+
+
+def is_intact(path: Path) -> bool:
+    """Tell whether a checkpoint is as it was written."""
+    try:
+        return _is_named_after(path, path.read_bytes())
+    except OSError:
+        return False
+
+
+def _is_named_after(path: Path, content: bytes) -> bool:
+    return path.name.endswith(f".{_digest(content)}{SUFFIX}")
 
 
 def _delete(path: Path) -> None:

@@ -5,64 +5,79 @@ paid for is never lost, and never paid for twice. One process appends, under the
 """
 
 import contextlib
+import errno
+import fcntl
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self  # Any: a JSON value
 
-from effsearch.results.atomic import sync_folder, write_bytes_atomic, write_error
-from effsearch.results.bounded_files import MIB, read_bounded
+from effsearch.results.atomic import sync_folder, write_error
 from effsearch.results.ledger_entry import LedgerEntry, ScoreKey, from_record, score_key, to_line
+from effsearch.results.line_file import (
+    Line,
+    Lines,
+    Mended,
+    mend_tail,
+    object_fault,
+    read_bytes,
+    refuse_damage,
+    split_lines,
+)
 from effsearch.space.errors import RunError
 from effsearch.space.strict_json import parse_json
 
 __all__ = ["Ledger", "LedgerEntry", "ScoreKey", "read_entries", "score_key"]
 
-MOST_BYTES = 1024 * MIB  # some 400,000 trainings
-
 
 class Ledger:
     """The finished evaluations of one run, in memory and on disk; open it with `Ledger.open`."""
 
-    def __init__(
-        self, path: Path, entries: tuple[LedgerEntry, ...], *, backup: Path | None, num_dropped: int
-    ):
+    def __init__(self, path: Path, descriptor: int, entries: tuple[LedgerEntry, ...], mended: Mended):
         self.path = path
-        self.backup = backup  # the file as it was, where its end had to be repaired
-        self.num_dropped = num_dropped  # torn records cut off at the end: 0 or 1
-        self._entries = list(entries)
+        self.mended = mended  # what opening it had to cut off
+        self._descriptor = descriptor
+        self._parts: dict[object, Any] = {}  # of specs: thousands of networks have the same few blocks
+        self._entries = [replace(entry, spec=_shared(entry.spec, self._parts)) for entry in entries]
         self._by_key: dict[ScoreKey, LedgerEntry] = {}
-        for entry in entries:
+        for entry in self._entries:
             self._remember(entry)
-        try:
-            is_new = not path.exists()
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            if is_new:
-                sync_folder(path.parent)
-        except OSError as error:
-            raise write_error(path, error) from error
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a ledger, or start an empty one, and make it ready for appending.
+        """Lock and read a ledger, or start an empty one, and make it ready for appending.
 
-        A last line that was torn by a crash is cut off; the file as it was is kept beside it as `.bak`, and
-        `num_dropped` says how many records went.
+        What a crash left behind the last whole record is cut off; the file as it was is kept beside it as `.bak`,
+        and `mended` says how much went.
 
         Raises:
-            RunError: The file cannot be read or written, or is damaged before its last line.
+            RunError: The file cannot be read or written, is in use, or is damaged before its last record.
         """
-        content = _read(path)
-        parsed = _parse(path, content)
-        backup = None
-        if parsed.num_whole_bytes < len(content) or parsed.lacks_newline:
-            backup = _free_backup_path(path)
-            write_bytes_atomic(backup, content)
-            newline = b"\n" if parsed.lacks_newline else b""
-            write_bytes_atomic(path, content[: parsed.num_whole_bytes] + newline)
-        return cls(path, parsed.entries, backup=backup, num_dropped=parsed.num_dropped)
+        try:
+            is_new = not path.exists()
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise write_error(path, error) from error
+        try:
+            _lock(path, descriptor)
+            if is_new:
+                sync_folder(path.parent)
+            content = read_bytes(path)
+            lines = _split(content)
+            entries = _entries_of(path, lines)
+            mended = mend_tail(path, descriptor, content, lines)
+        except OSError as error:
+            os.close(descriptor)
+            raise write_error(path, error) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, entries, mended)
 
     @property
     def entries(self) -> tuple[LedgerEntry, ...]:
@@ -95,7 +110,11 @@ class Ledger:
             if entry.has_succeeded:
                 scored.add(entry.key)
         lines = "".join(map(to_line, entries)).encode()
-        num_bytes_before = os.fstat(self._descriptor).st_size
+        try:
+            self._require_in_place()
+            num_bytes_before = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise write_error(self.path, error) from error
         try:
             num_written = os.write(self._descriptor, lines)
             if num_written != len(lines):
@@ -106,8 +125,9 @@ class Ledger:
                 os.ftruncate(self._descriptor, num_bytes_before)
             raise write_error(self.path, error) from error
         for entry in entries:
-            self._entries.append(entry)
-            self._remember(entry)
+            kept = replace(entry, spec=_shared(entry.spec, self._parts))
+            self._entries.append(kept)
+            self._remember(kept)
 
     def close(self) -> None:
         """Close the file; closing twice is fine."""
@@ -126,6 +146,15 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def _require_in_place(self) -> None:
+        """Refuse to write to a file that has another name by now, or none: its disk was taken away."""
+        try:
+            is_in_place = os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            is_in_place = False
+        if not is_in_place:
+            raise OSError("it was moved or its disk is gone since the run was opened; bring it back")
+
     def _remember(self, entry: LedgerEntry) -> None:
         known = self._by_key.get(entry.key)
         if known is None or not known.has_succeeded:
@@ -136,74 +165,74 @@ def read_entries(path: Path) -> tuple[LedgerEntry, ...]:
     """The whole records of a ledger, which may be growing; the file is left alone, no file is no records.
 
     Raises:
-        RunError: The file cannot be read, or is damaged before its last line.
+        RunError: The file cannot be read, or is damaged before its last record.
     """
-    return _parse(path, _read(path)).entries
+    return _entries_of(path, _split(read_bytes(path)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parsed:
-    entries: tuple[LedgerEntry, ...]
-    num_whole_bytes: int  # up to the end of the last whole record
-    num_dropped: int
-    lacks_newline: bool  # the last record is whole, only its newline is missing
+def read_ledger_lines(path: Path) -> tuple[bytes, Lines, tuple[Line, ...]]:
+    """Give a ledger's content, what of it is whole, and the whole lines that are no entries or score a key again.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+    content = read_bytes(path)
+    lines = _split(content)
+    scored: dict[ScoreKey, int] = {}
+    wrong = []
+    for line in lines.records:
+        try:
+            entry = from_record(parse_json(line.content))
+        except ValueError as error:
+            wrong.append(replace(line, fault=str(error)))
+            continue
+        if entry.has_succeeded and scored.setdefault(entry.key, line.number) != line.number:
+            wrong.append(replace(line, fault=f"it scores what line {scored[entry.key]} has scored"))
+    return content, lines, tuple(wrong)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return read_bounded(path, most_bytes=MOST_BYTES)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror or error}") from error
+def _shared(value: Any, parts: dict[object, Any]) -> Any:
+    """Give an equal JSON value whose mappings and lists are those of earlier ones, as far as there are equal ones."""
+    if isinstance(value, Mapping):
+        value = {sys.intern(key): _shared(one, parts) for key, one in value.items()}
+        key: object = tuple((name, id(one)) for name, one in value.items())
+    elif isinstance(value, list | tuple):
+        value = [_shared(one, parts) for one in value]
+        key = (list, *map(id, value))
+    else:
+        key = (type(value), value)
+    return parts.setdefault(key, value)
 
 
-def _parse(path: Path, content: bytes) -> _Parsed:
-    lines = content.split(b"\n")
-    ends_whole = lines[-1] == b""  # the text after the last newline
-    if ends_whole:
-        lines.pop()
+def _split(content: bytes) -> Lines:
+    return split_lines(content, lambda line: object_fault(line, ("schema_version",)))
+
+
+def _entries_of(path: Path, lines: Lines) -> tuple[LedgerEntry, ...]:
+    refuse_damage(path, lines)
     entries: list[LedgerEntry] = []
     line_of_success: dict[ScoreKey, int] = {}
-    num_whole_bytes = 0
-    for number, line in enumerate(lines, start=1):
-        is_last = number == len(lines)
+    for line in lines.lines:
         try:
-            record = parse_json(line)
-        except ValueError as error:  # UnicodeDecodeError is one
-            if is_last:
-                return _Parsed(
-                    entries=tuple(entries),
-                    num_whole_bytes=num_whole_bytes,
-                    num_dropped=1,
-                    lacks_newline=False,
-                )
-            raise RunError(
-                f"{path} line {number} is damaged: {error}; mend or delete that line and start again"
-            ) from error
-        try:
-            entry = from_record(record)
+            entry = from_record(parse_json(line.content))
         except ValueError as error:
-            raise RunError(f"{path} line {number}: {error}") from error
+            raise RunError(f"{path} line {line.number}: {error}") from error
         if entry.has_succeeded:
-            first = line_of_success.setdefault(entry.key, number)
-            if first != number:
+            first = line_of_success.setdefault(entry.key, line.number)
+            if first != line.number:
                 raise RunError(
-                    f"{path} line {number} scores what line {first} has scored; delete one of them"
+                    f"{path} line {line.number} scores what line {first} has scored; "
+                    f"effsearch repair {path.parent} puts it aside"
                 )
         entries.append(entry)
-        num_whole_bytes += len(line) + 1
-    if not ends_whole:
-        num_whole_bytes -= 1
-    return _Parsed(
-        entries=tuple(entries), num_whole_bytes=num_whole_bytes, num_dropped=0, lacks_newline=not ends_whole
-    )
+    return tuple(entries)
 
 
-def _free_backup_path(path: Path) -> Path:
-    backup = path.with_name(path.name + ".bak")
-    number = 2
-    while backup.exists():
-        backup = path.with_name(f"{path.name}.bak{number}")
-        number += 1
-    return backup
+def _lock(path: Path, descriptor: int) -> None:
+    """Lock a ledger until it is closed: whoever has its run has this too, unless something has gone wrong."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(f"{path} is in use by another process; wait for it to end") from error
+    except OSError:
+        pass  # a network file system without such locks: the run's own lock knows what to do there

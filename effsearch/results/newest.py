@@ -3,10 +3,13 @@
 import contextlib
 import os
 import secrets
+import time
 from pathlib import Path
 
 from effsearch.results.run_files import SETTINGS_FILE, is_run, read_settings
 from effsearch.space.errors import EffsearchError
+
+LEFT_SECONDS = 60.0  # a link takes its name at once, or its maker is gone
 
 
 def link_newest(run: Path, *, command: str, runs_root: Path) -> None:
@@ -22,6 +25,9 @@ def link_newest(run: Path, *, command: str, runs_root: Path) -> None:
             link = runs_root / name
             if link.exists() and not link.is_symlink():
                 continue
+            for left in runs_root.glob(f".{name}.????????.tmp"):  # by a process that was killed
+                if left.is_symlink() and time.time() - left.lstat().st_mtime > LEFT_SECONDS:
+                    left.unlink(missing_ok=True)
             temporary = runs_root / f".{name}.{secrets.token_hex(4)}.tmp"
             temporary.symlink_to(target, target_is_directory=True)
             temporary.replace(link)

@@ -12,12 +12,15 @@ latency.json      times of blocks, and latency_measured.json of whole networks, 
 checkpoints/      weights that promoted networks go on from; they save time alone
 status.json       what its workers last did; replaced all the time and never synced
 run.lock          who is writing
+run.log           what happened, for people; see `run_log`
 """
 
 import contextlib
 import json
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +31,9 @@ from effsearch.results.atomic import write_error, write_text_atomic
 from effsearch.results.environment import describe_environment
 from effsearch.results.json_files import read_json, write_json
 from effsearch.results.ledger import Ledger
+from effsearch.results.leftovers import sweep_leftovers
 from effsearch.results.newest import link_newest
+from effsearch.results.owner import this_process
 from effsearch.results.run_files import (
     ENVIRONMENT_FILE,
     LEDGER_FILE,
@@ -39,13 +44,16 @@ from effsearch.results.run_files import (
     SETTINGS_FILE,
     SPACE_FILE,
     SPECS_FOLDER,
+    STORED_SETTINGS,
     TRIALS_FILE,
     StoredSettings,
     is_run,
     read_report,
     read_settings,
 )
-from effsearch.results.run_lock import RunLock, acquire_lock
+from effsearch.results.run_lock import HELD_SUFFIX, RunLock, acquire_lock
+from effsearch.results.run_log import RunLog
+from effsearch.results.spec_files import write_spec_file
 from effsearch.space.errors import RunError, UsageError
 
 _NOT_SET = object()
@@ -61,6 +69,7 @@ class RunDir:
         self.created = stored.created
         self.settings = stored.settings
         self.is_resumed = is_resumed
+        self.log = RunLog(path)
         self._lock = lock
 
     @property
@@ -93,8 +102,13 @@ class RunDir:
             RunError: The file cannot be written.
         """
         path = self.path / SPECS_FOLDER / f"{file_name(name)}.json"
-        _make_folder(path.parent)
-        write_text_atomic(path, text if text.endswith("\n") else text + "\n")
+        try:
+            path.parent.mkdir(
+                exist_ok=True
+            )  # not its parents: a run whose disk is gone is not begun elsewhere
+        except OSError as error:
+            raise write_error(path, error) from error
+        write_spec_file(path, text)
         return path
 
     def write_space(self, text: str) -> None:
@@ -129,6 +143,7 @@ class RunDir:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.log.end(error)
         self.close()
 
 
@@ -175,7 +190,8 @@ def create_or_resume(
             stored = _resumed_settings(run, stored, free_settings)
         else:
             write_json(run / SETTINGS_FILE, stored.to_json())
-        _add_start(run, now, command_line)
+        sweep_leftovers(run)
+        _add_start(run, now, command_line, stored)
     except BaseException:
         if lock is not None:
             if not is_resumed:
@@ -187,7 +203,10 @@ def create_or_resume(
         raise
     if is_newest:
         link_newest(run, command=command, runs_root=runs_root)
-    return RunDir(run, stored=stored, is_resumed=is_resumed, lock=lock)
+    directory = RunDir(run, stored=stored, is_resumed=is_resumed, lock=lock)
+    words = shlex.join(sys.argv if command_line is None else command_line)
+    directory.log.note(f"{'resumed' if is_resumed else 'started'} by {this_process()}: {words}")
+    return directory
 
 
 def file_name(name: str) -> str:
@@ -215,7 +234,7 @@ def _refuse_foreign(path: Path) -> None:
         raise UsageError(f"{path} is not a directory; give another --run") from error
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    if names - {LOCK_FILE} and not is_run(path):
+    if names - {LOCK_FILE, LOCK_FILE + HELD_SUFFIX} and not is_run(path):
         raise UsageError(
             f"{path} holds files but no {SETTINGS_FILE}, so it is no run; "
             "give --run a new or an empty directory"
@@ -292,12 +311,18 @@ def _is_free(name: str, free_settings: frozenset[str]) -> bool:
     return any(".".join(parts[:end]) in free_settings for end in range(1, len(parts) + 1))
 
 
-def _add_start(run: Path, now: datetime, command_line: Sequence[str] | None) -> None:
+def _add_start(run: Path, now: datetime, command_line: Sequence[str] | None, stored: StoredSettings) -> None:
     path = run / ENVIRONMENT_FILE
     starts = read_json(path).get("starts", []) if path.exists() else []
     if not isinstance(starts, list):
-        raise RunError(f"{path}: starts must be a list, got {starts!r:.60}; move the file away")
-    starts.append(describe_environment(now=now, command_line=command_line))
+        raise RunError(
+            f"{path}: starts must be a list, got {starts!r:.60}; effsearch repair {run} puts it aside"
+        )
+    for start in starts:  # the last one alone keeps them, so that `effsearch repair` can bring them back
+        if isinstance(start, dict):
+            start.pop(STORED_SETTINGS, None)
+    environment = describe_environment(now=now, command_line=command_line)
+    starts.append({**environment, STORED_SETTINGS: stored.to_json()})
     write_json(path, {"schema_version": SCHEMA_VERSION, "starts": starts})
 
 

@@ -17,6 +17,7 @@ SCHEMA_VERSION = 1
 
 SETTINGS_FILE = "settings.json"
 ENVIRONMENT_FILE = "environment.json"
+STORED_SETTINGS = "settings_json"  # of the last start in there: what `SETTINGS_FILE` holds
 LEDGER_FILE = "ledger.jsonl"
 TRIALS_FILE = "trials.csv"
 JOURNAL_FILE = "study.journal"
@@ -67,7 +68,10 @@ def read_settings(run: Path) -> StoredSettings:
     path = run / SETTINGS_FILE
     if not is_run(run):
         raise UsageError(f"no run at {run}: there is no {SETTINGS_FILE} in it")
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except RunError as error:
+        raise RunError(f"{error}; effsearch repair {run} brings it back where that can be done") from error
     version = content.get("schema_version")
     if version is None:
         raise UsageError(f"no run at {run}: its {SETTINGS_FILE} is not one of effsearch's")

@@ -7,14 +7,13 @@ it is worth nothing, and a search must not wait for it.
 import contextlib
 import dataclasses
 import json
-import os
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from effsearch.results.bounded_files import read_bounded
 from effsearch.results.json_files import read_json
+from effsearch.results.owner import is_alive, read_owner
 from effsearch.results.run_files import LOCK_FILE
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.slot_status import SlotStatus
@@ -68,9 +67,14 @@ class StatusFile:
         self._written = self.clock()
         status = RunStatus(time=self._written, step=self._step, slots=self._slots)
         part = self.run / f".{STATUS_FILE}.part"
-        with contextlib.suppress(OSError):  # the ledger will say that the disk is full
+        try:
             part.write_text(json.dumps(dataclasses.asdict(status)))
             part.replace(self.run / STATUS_FILE)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            if not isinstance(error, OSError):  # the ledger will say that the disk is full
+                raise
 
 
 def read_status(run: Path) -> RunStatus | None:
@@ -116,18 +120,9 @@ def read_holder(run: Path) -> Holder | None:
     The lock itself is not tried: to hold it even for a moment could turn away a driver that starts.
     """
     try:
-        words = read_bounded(run / LOCK_FILE, most_bytes=1_000).decode(errors="replace").split()
+        owner = read_owner(read_bounded(run / LOCK_FILE, most_bytes=1_000).decode(errors="replace"))
     except OSError:
         return None
-    if len(words) != 4 or not (words[1].isascii() and words[1].isdigit() and len(words[1]) < 12):
+    if owner is None:
         return None
-    process, host = int(words[1]), words[3]
-    if host != socket.gethostname():
-        return Holder(process=process, host=host, is_alive=None)
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return Holder(process=process, host=host, is_alive=False)
-    except (PermissionError, OverflowError):
-        pass  # it is there, and somebody else's
-    return Holder(process=process, host=host, is_alive=True)
+    return Holder(process=owner.process, host=owner.host, is_alive=is_alive(owner))

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_error
-from effsearch.results.bounded_files import read_bounded
 from effsearch.results.json_files import MOST_BYTES, write_json
+from effsearch.results.line_file import object_fault, read_bytes
 from effsearch.space.strict_json import parse_json
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
@@ -59,9 +59,11 @@ class SupernetFiles:
         """
         path = self.folder / "rounds.jsonl"
         try:
-            with path.open("a") as file:
-                line = {"round": round_index, **dataclasses.asdict(result), "time": now.isoformat()}
-                file.write(json.dumps(line) + "\n")
+            line = {"round": round_index, **dataclasses.asdict(result), "time": now.isoformat()}
+            with path.open("ab") as file:
+                if not _ends_whole(path):  # a torn line is no reason to lose the next one
+                    file.write(b"\n")
+                file.write(json.dumps(line).encode() + b"\n")
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -96,17 +98,16 @@ class SupernetFiles:
             path.unlink(missing_ok=True)
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Give what `note` wrote; a torn last line is passed over.
+        """Give what `note` wrote; lines that a crash has spoilt are passed over: they only count costs."""
+        lines = read_bytes(self.folder / "rounds.jsonl", most_bytes=MOST_BYTES).split(b"\n")
+        return [parse_json(line) for line in lines if not object_fault(line, ("round", "core_seconds"))]
 
-        Raises:
-            ValueError: Another line is no record.
-        """
-        path = self.folder / "rounds.jsonl"
-        text = read_bounded(path, most_bytes=MOST_BYTES).decode() if path.exists() else ""
-        lines = [parse_json(line) for line in text[: text.rfind("\n") + 1].split("\n") if line]
-        if not all(isinstance(line, dict) for line in lines):
-            raise ValueError("a line is no object")
-        return lines
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 1))
+        return file.read() in (b"", b"\n")
 
 
 def supernet_of(run: Path) -> SupernetFiles:

@@ -6,11 +6,12 @@ best after all of that. Everything arrives as values and callables: a test hands
 in a second.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from effsearch.search.failures import FailureStreak, describe_last
+from effsearch.search.failures import FailureStreak
 from effsearch.search.finalists import choose_finalists, keep_confirmed, owed_trainings
 from effsearch.search.ladder import next_promotion
 from effsearch.search.placement.executor import Executor, drive
@@ -18,6 +19,7 @@ from effsearch.search.placement.time_limit import TimeLimit
 from effsearch.search.problem import Phase, Problem, Progress, SearchSettings, StopReason
 from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.ranking import Ranked
+from effsearch.search.replay import Diverged, ReplayingExecutor
 from effsearch.search.trained import Trained
 from effsearch.space.anchors import Anchor
 from effsearch.space.canonical import network_hash
@@ -83,10 +85,7 @@ def search_baseline(
         settings.minutes, clock=clock, expected_seconds=expected_seconds, fidelity=problem.rungs[0]
     )
     search = _Search(problem, settings, executor, proposer, time, record, notify, keeps)
-    search.take_history(history)
-    search.run_trials()
-    search.run_confirmation()
-    return search.result()
+    return search.run(history)
 
 
 def anchor_job(anchor: Anchor, problem: Problem, seed: int) -> Job:
@@ -104,6 +103,60 @@ def anchor_job(anchor: Anchor, problem: Problem, seed: int) -> Job:
         seed=derive_seed(seed, network, 0),
         choices={} if point is None else problem.space.labels_at(point),
         phi=anchor.phi,
+    )
+
+
+def go_on_with_baseline(
+    problem: Problem,
+    settings: SearchSettings,
+    *,
+    executor: Executor,
+    make_proposer: Callable[[int], Proposer],
+    clock: Callable[[], float],
+    record: Callable[[Evaluation], None],
+    history: Sequence[Evaluation] = (),
+    expected_seconds: float = 0.0,
+    notify: Callable[[Progress], None] = lambda progress: None,
+    keeps: Callable[[ModelSpec], bool] = lambda spec: True,
+) -> BaselineResult:
+    """Search a space inside its budgets, as if the search had never stopped where that can be had (see `replay`).
+
+    Args:
+        problem: What is searched.
+        settings: How.
+        executor: Where networks are trained.
+        make_proposer: Gives what to try next, given the number of trainings whose order it does not know.
+        clock: Seconds, monotonic.
+        record: Is handed every ended training before anything else happens with it.
+        history: Trainings recorded by earlier calls on the same run, oldest first.
+        expected_seconds: Guess at the time of one training at the first rung until one has ended.
+        notify: Is told of every ended training.
+        keeps: See `search_baseline`.
+
+    Raises:
+        BudgetError: Nothing in the space fits.
+        RunError: Every training failed, or many in a row.
+    """
+    if history and executor.num_slots == 1 and settings.minutes is None:
+        replaying = ReplayingExecutor(executor, history)
+        time = TimeLimit(None, clock=clock, expected_seconds=expected_seconds, fidelity=problem.rungs[0])
+        search = _Search(problem, settings, replaying, make_proposer(0), time, record, notify, keeps)
+        search.num_replayed = len(history)
+        with contextlib.suppress(Diverged):
+            result = search.run()
+            if not replaying.num_left:
+                return result
+    return search_baseline(
+        problem,
+        settings,
+        executor=executor,
+        proposer=make_proposer(len(history)),
+        clock=clock,
+        record=record,
+        history=history,
+        expected_seconds=expected_seconds,
+        notify=notify,
+        keeps=keeps,
     )
 
 
@@ -130,11 +183,18 @@ class _Search:
         self.trained = Trained(problem, settings, proposer)
         self.stopped_by: StopReason = "trials"
         self.num_handed_out = 0
-        self.failure_streak = FailureStreak(describe_last)
+        self.failure_streak = FailureStreak()
         self.anchor_jobs: list[Job] = []
         self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
         self.finalists: list[str] = []
         self.num_owed = 0
+        self.num_replayed = 0  # trainings to come that were recorded by an earlier call
+
+    def run(self, history: Sequence[Evaluation] = ()) -> BaselineResult:
+        self.take_history(history)
+        self.run_trials()
+        self.run_confirmation()
+        return self.result()
 
     # History
 
@@ -233,14 +293,21 @@ class _Search:
         )
 
     def take_trial(self, evaluation: Evaluation) -> None:
+        is_new = not self.num_replayed
         self.take(evaluation, "trials")
-        self.failure_streak.take(evaluation)
+        if is_new:  # what made earlier calls fail may be mended by now
+            self.failure_streak.take(evaluation)
 
     def take(self, evaluation: Evaluation, phase: Phase) -> None:
-        self.record(evaluation)
+        is_new = not self.num_replayed
+        if is_new:
+            self.record(evaluation)
+        else:
+            self.num_replayed -= 1
         self.time.learn([evaluation])
         self.trained.remember(evaluation)
-        self.tell_watcher(phase, evaluation)
+        if is_new:
+            self.tell_watcher(phase, evaluation)
 
     # Confirmation
 

@@ -1,5 +1,6 @@
 """When have so many trainings failed that something other than the networks must be wrong?"""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -17,7 +18,16 @@ def describe_shared(failures: Sequence[str]) -> str:
         return f"{start} (as all of them)"
     if number > 1:
         return f"{start} ({number} of them: {reason})"
+    (kind, number), *_ = Counter(_without_numbers(failure) for failure in failures).most_common()
+    if number > 1:
+        which = "all" if number == len(failures) else f"{number}"
+        return f"{start} ({which} of them alike: {kind})"
     return f"{start} (each in its own way)"
+
+
+def _without_numbers(failure: str) -> str:
+    """Give what is the same in reasons that tell of another step, size or rate each."""
+    return re.sub(r"\d[\d.,e+-]*", "...", failure)
 
 
 def describe_last(failures: Sequence[str]) -> str:

@@ -5,9 +5,10 @@ directory, with one `add_trial`: no half trial, no stale running one. The ledger
 brought up to date from it. `shared_studies` writes the same to a data base.
 """
 
+import errno
 import fcntl
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from effsearch.space.search_space import Label, SearchSpace
 if TYPE_CHECKING:
     from io import BufferedRandom
 
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 NETWORK_ATTRIBUTE = "network"  # user attribute with the canonical hash
 
 
@@ -49,6 +51,10 @@ def finished_trial(
         state=TrialState.FAIL if values is None else TrialState.COMPLETE,
         user_attrs={NETWORK_ATTRIBUTE: network},
     )
+
+
+def leave_alone(path: Path) -> None:
+    """Nothing: the default where a journal needs no mending."""
 
 
 def _directions(has_two_objectives: bool) -> list[StudyDirection]:
@@ -79,30 +85,70 @@ class WrittenStudy:
 
 
 class JournalStudy(WrittenStudy):
-    """A study in the run directory's journal file, for Optuna's own tools."""
+    """A study in the run directory's journal file, for Optuna's own tools.
 
-    def __init__(self, path: Path, *, study_name: str, has_two_objectives: bool = False) -> None:
-        lock = _FileLock(path)
-        lock.acquire()
+    Args:
+        path: Of the journal; made where it is missing.
+        study_name: Of the study, one of several in the file.
+        has_two_objectives: Whether a trial has a cost beside its score.
+        mend: Is handed the path, under the journal's lock, before the journal is read: Optuna reads none whose last
+            line is torn.
+
+    Raises:
+        RunError: It cannot be written, or what it says makes no sense.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        study_name: str,
+        has_two_objectives: bool = False,
+        mend: Callable[[Path], object] = leave_alone,
+    ) -> None:
+        self._path = path
+        with self._errors():
+            lock = FileLock(path)
+            lock.acquire()
+            try:
+                mend(path)
+            finally:
+                lock.release()
+            try:
+                storage = journal_storage(path, lock)
+                super().__init__(storage, study_name=study_name, has_two_objectives=has_two_objectives)
+            except OSError:
+                raise
+            except Exception as error:  # whole lines of JSON that make no sense raise whatever they meet
+                reason = f"{type(error).__name__}: {error}"
+                raise RunError(
+                    f"{path} is damaged, Optuna cannot replay it ({reason}); effsearch repair {path.parent} puts it "
+                    "aside, and the next call writes it anew from the ledger"
+                ) from error
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Write a finished trial, unless the study has one of that network.
+
+        Raises:
+            RunError: It cannot be written; the next call cuts off what there is of it, and writes it anew.
+        """
+        with self._errors():
+            super().add(trial)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            _cut_torn_tail(path)
-        finally:
-            lock.release()
-        try:
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-            super().__init__(storage, study_name=study_name, has_two_objectives=has_two_objectives)
-        except OSError:
-            raise
-        except (
-            Exception
-        ) as error:  # Optuna replays whatever the lines say, and meets nonsense with errors of any type
-            raise RunError(
-                f"{path} is no journal of Optuna's ({type(error).__name__}: {error}); move it away: the studies are "
-                "written anew from the ledger"
-            ) from error
+            yield
+        except OSError as error:
+            raise RunError(f"cannot write {self._path}: {error.strerror or error}") from error
 
 
-class _FileLock(JournalFileOpenLock):
+def journal_storage(path: Path, lock: "FileLock | None" = None) -> JournalStorage:
+    """Give the storage of a run's journal as it is configured here: synced files under a lock of the kernel's."""
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock or FileLock(path)))
+
+
+class FileLock(JournalFileOpenLock):
     """An flock on a file beside the journal: the kernel frees it when its holder dies."""
 
     def __init__(self, path: Path) -> None:
@@ -111,23 +157,17 @@ class _FileLock(JournalFileOpenLock):
         self._file: BufferedRandom | None = None
 
     def acquire(self) -> bool:
+        """Wait for the lock; a network file system without such locks goes by who owns the run."""
         self._file = open(self._path, "a+b")  # noqa: SIM115 - held until release
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
         return True
 
     def release(self) -> None:
+        """Let others in."""
         assert self._file is not None
         self._file.close()
         self._file = None
-
-
-def _cut_torn_tail(path: Path) -> None:
-    """Cut a journal back to its last whole line: one torn line makes the study unreadable for good."""
-    if not path.exists():
-        return
-    text = path.read_bytes()
-    whole = text.rfind(b"\n") + 1
-    if whole < len(text):
-        logging.getLogger(__name__).warning("the journal's last line was torn; it is written anew")
-        with path.open("r+b") as file:
-            file.truncate(whole)

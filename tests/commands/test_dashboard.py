@@ -25,6 +25,7 @@ import pytest
 from effsearch.commands import loopback
 from effsearch.commands.dashboard import Dashboard, open_dashboard
 from effsearch.commands.loopback import open_server
+from effsearch.results.journal_file import mend_journal
 from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_files import JOURNAL_FILE
 from effsearch.search.study import NETWORK_ATTRIBUTE, JournalStudy
@@ -143,7 +144,7 @@ def test_a_search_goes_on_beside_it_and_its_trials_appear(run: Path) -> None:
         with create_or_resume(  # takes the run's lock
             run, command="baseline", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
         ):
-            resumed = JournalStudy(run / JOURNAL_FILE, study_name="baseline")
+            resumed = JournalStudy(run / JOURNAL_FILE, study_name="baseline", mend=mend_journal)
             resumed.add(trial(8, 0.75))
         assert [one.get("values") for one in get(dashboard, "api/studies/0")["trials"]][-1] == [0.75]
     assert len(JournalStudy(run / JOURNAL_FILE, study_name="baseline").study.get_trials()) == 5

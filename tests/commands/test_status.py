@@ -110,7 +110,7 @@ def test_a_run_that_was_left_names_the_way_back_and_shows_no_workers(
 
 def test_what_an_earlier_call_left_is_not_what_a_run_does_now(held: RunDir) -> None:
     with Watcher() as watcher:
-        watcher.follow(held.path)
+        watcher.follow(held)
     report = run_status(held.path)
     assert (report["state"], report["step"], report["workers"]) == ("running", None, [])
 

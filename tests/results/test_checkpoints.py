@@ -125,3 +125,19 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nothing(
         assert store.get(name) is None
     assert len(said) == 1
     assert said[0].startswith(f"cannot keep checkpoints in {tmp_path / 'checkpoints'} (File exists): ")
+
+
+def test_a_write_that_is_stopped_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path, say=print)
+    checkpoints.put("kept", b"weights", score=0.5)
+
+    def stop(path: Path, target: Path) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(SystemExit):
+        checkpoints.put("other", b"weights", score=0.5)
+    assert checkpoints.get("kept") == b"weights"
+    assert not list(tmp_path.rglob("*.part"))

@@ -22,7 +22,7 @@ def test_what_was_appended_is_there_when_opened_again(tmp_path: Path, make_entry
     with Ledger.open(path) as ledger:
         assert ledger.entries == entries
         assert len(ledger) == 3
-        assert (ledger.num_dropped, ledger.backup) == (0, None)
+        assert (ledger.mended.num_dropped, ledger.mended.backup) == (0, None)
     assert os.listdir(tmp_path) == ["ledger.jsonl"]
 
 
@@ -124,10 +124,10 @@ def test_a_line_torn_at_any_byte_costs_that_line_only(tmp_path: Path, make_entry
         assert path.read_bytes() == content, "a reader changes nothing"
         with Ledger.open(path) as ledger:
             assert ledger.entries == (first,)
-            assert ledger.num_dropped == 1
-            assert ledger.backup is not None
-            assert ledger.backup.read_bytes() == content
-            ledger.backup.unlink()
+            assert ledger.mended.num_dropped == 1
+            assert ledger.mended.backup is not None
+            assert ledger.mended.backup.read_bytes() == content
+            ledger.mended.backup.unlink()
             ledger.append(third)
         assert read_entries(path) == (first, third)
 
@@ -137,7 +137,7 @@ def test_rubbish_at_the_end_is_cut_off(tmp_path: Path, make_entry: MakeEntry, ta
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(to_line(make_entry()).encode() + tail)
     with Ledger.open(path) as ledger:
-        assert ledger.num_dropped == 1
+        assert ledger.mended.num_dropped == 1
     assert path.read_bytes() == to_line(make_entry()).encode()
     assert (tmp_path / "ledger.jsonl.bak").read_bytes().endswith(tail)
 
@@ -147,7 +147,7 @@ def test_a_whole_record_without_its_newline_is_kept(tmp_path: Path, make_entry: 
     path.write_text(to_line(make_entry(seed=1)) + to_line(make_entry(seed=2)).rstrip("\n"))
     assert len(read_entries(path)) == 2
     with Ledger.open(path) as ledger:
-        assert ledger.num_dropped == 0
+        assert ledger.mended.num_dropped == 0
         ledger.append(make_entry(seed=3))
     assert [entry.seed for entry in read_entries(path)] == [1, 2, 3]
 
@@ -167,7 +167,9 @@ def test_damage_in_the_middle_names_the_line_and_changes_nothing(
     path = tmp_path / "ledger.jsonl"
     content = to_line(make_entry(seed=1)) + '{"half": \n' + to_line(make_entry(seed=2))
     path.write_text(content)
-    with pytest.raises(RunError, match=r"ledger\.jsonl line 2 is damaged: .*mend or delete that line"):
+    with pytest.raises(
+        RunError, match=r"ledger\.jsonl line 2 is damaged: .*effsearch repair .* puts it aside"
+    ):
         Ledger.open(path)
     with pytest.raises(RunError, match="line 2 is damaged"):
         read_entries(path)
@@ -185,7 +187,7 @@ def test_a_record_of_another_schema_is_refused_even_at_the_end(tmp_path: Path, m
 def test_a_key_that_was_scored_on_two_lines_is_refused(tmp_path: Path, make_entry: MakeEntry) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text(to_line(make_entry()) + to_line(make_entry(seed=1)) + to_line(make_entry(name="again")))
-    with pytest.raises(RunError, match="line 3 scores what line 1 has scored; delete one of them"):
+    with pytest.raises(RunError, match="line 3 scores what line 1 has scored; effsearch repair"):
         Ledger.open(path)
 
 
@@ -240,3 +242,20 @@ def test_ledger_and_run_directory_load_no_heavy_library() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_ledger_whose_disk_is_gone_takes_no_more(tmp_path: Path, make_entry: MakeEntry) -> None:
+    """A moved or unmounted file could still be written to, where nobody would look for it."""
+    run, away = tmp_path / "run", tmp_path / "away"
+    run.mkdir()
+    with Ledger.open(run / "ledger.jsonl") as ledger:
+        ledger.append(make_entry(seed=1))
+        run.rename(away)
+        with pytest.raises(RunError, match=r"cannot write .*ledger\.jsonl: it was moved or its disk is gone"):
+            ledger.append(make_entry(seed=2))
+        run.mkdir()
+        (run / "ledger.jsonl").touch()
+        with pytest.raises(RunError, match="it was moved or its disk is gone"):
+            ledger.append(make_entry(seed=2))
+        assert len(ledger) == 1
+    assert len(read_entries(away / "ledger.jsonl")) == 1

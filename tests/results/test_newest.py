@@ -72,3 +72,13 @@ def test_a_place_that_takes_no_links_stops_nothing(tmp_path: Path) -> None:
     Path("file").touch()
     link_newest(tmp_path, command="baseline", runs_root=Path("file/runs"))
     assert os.listdir(".") == ["file"]
+
+
+def test_links_of_a_killed_process_are_swept(tmp_path: Path) -> None:
+    old, young = (tmp_path / f".latest.{name}.tmp" for name in ("0123abcd", "4567cdef"))
+    for link in (old, young):
+        link.symlink_to("nowhere")
+    os.utime(old, (0, 0), follow_symlinks=False)
+    link_newest(tmp_path / "run", command="baseline", runs_root=tmp_path)
+    assert not old.is_symlink()
+    assert young.is_symlink()

@@ -203,16 +203,17 @@ def test_a_failed_start_leaves_a_stored_run_as_it_was(monkeypatch: pytest.Monkey
     monkeypatch.setattr(run_dir_module, "describe_environment", fail)
     with pytest.raises(RunError, match="no environment"):
         _start(Path("run"))
-    assert sorted(os.listdir("run")) == ["environment.json", "run.lock", "settings.json"]
+    assert sorted(os.listdir("run")) == ["environment.json", "run.lock", "run.log", "settings.json"]
 
 
 def test_the_second_comer_learns_who_is_writing() -> None:
     with _start(Path("run")):
         with pytest.raises(
-            RunError, match=rf"^run is in use by process {os.getpid()} on \S+; wait for it to end"
+            RunError,
+            match=rf"^run is in use by process {os.getpid()} on \S+( \(boot \S+\))?; wait for it to end",
         ):
             _start(Path("run"))
-        assert sorted(os.listdir("run")) == ["environment.json", "run.lock", "settings.json"]
+        assert sorted(os.listdir("run")) == ["environment.json", "run.lock", "run.log", "settings.json"]
     _start(Path("run")).close()
 
 

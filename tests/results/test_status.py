@@ -104,3 +104,15 @@ def test_the_file_is_plain_json(tmp_path: Path) -> None:
     StatusFile(tmp_path, Clock()).show_slots(SLOTS)
     content = json.loads((tmp_path / STATUS_FILE).read_text())
     assert content["slots"][0]["task"] == "trial 1"
+
+
+def test_a_status_that_is_stopped_in_the_middle_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(path: Path, target: Path) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    with pytest.raises(SystemExit):
+        StatusFile(tmp_path, Clock()).show_step(STEP)
+    assert os.listdir(tmp_path) == []

@@ -111,3 +111,15 @@ def test_a_torn_line_of_costs_is_passed_over(tmp_path: Path) -> None:
     with (tmp_path / "rounds.jsonl").open("a") as file:
         file.write('{"round": 1, "core_sec')
     assert files.core_seconds() == 2.5
+
+
+def test_a_note_behind_a_torn_line_is_not_lost(tmp_path: Path) -> None:
+    files = SupernetFiles(tmp_path)
+    result = RoundResult(train_loss=1.0, num_images_seen=64, core_seconds=2.5)
+    files.note(0, result, now=NOW)
+    with (tmp_path / "rounds.jsonl").open("ab") as file:
+        file.write(b'{"round": 1, "core_sec\xff')
+    files.note(1, result, now=NOW)
+    files.note(2, result, now=NOW)
+    assert [line["round"] for line in files.rounds()] == [0, 1, 2]
+    assert files.core_seconds() == 7.5

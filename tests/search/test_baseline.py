@@ -337,7 +337,9 @@ def test_ten_failures_in_a_row_end_the_run(problem: Problem) -> None:
     def fail(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         raise TrainingFailed("out of memory")
 
-    with pytest.raises(RunError, match=r"^10 trainings in a row failed; the last: out of memory$"):
+    with pytest.raises(
+        RunError, match=r"^10 trainings in a row failed; the last: out of memory \(as all of them\)$"
+    ):
         search_baseline(
             problem,
             dataclasses.replace(SETTINGS, num_trials=30),

@@ -21,7 +21,7 @@ def take_all(streak: FailureStreak, make_job: MakeJob, reasons: Sequence[str]) -
     [
         (1, "10 trainings in a row failed; the last: reason 0 (as all of them)"),
         (2, "10 trainings in a row failed; the last: reason 1 (5 of them: reason 0)"),
-        (10, "10 trainings in a row failed; the last: reason 9 (each in its own way)"),
+        (10, "10 trainings in a row failed; the last: reason 9 (all of them alike: reason ...)"),
     ],
 )
 def test_the_tenth_failure_in_a_row_says_what_they_have_in_common(
@@ -33,6 +33,13 @@ def test_the_tenth_failure_in_a_row_says_what_they_have_in_common(
     with pytest.raises(RunError) as raised:
         take_all(streak, make_job, reasons[9:])
     assert str(raised.value) == message
+
+
+def test_reasons_that_differ_in_their_numbers_alone_are_alike(make_job: MakeJob) -> None:
+    reasons = [f"the loss became nan in step {index} of 90 (learning rate {index}e-3)" for index in range(10)]
+    alike = r"the loss became nan in step \.\.\. of \.\.\. \(learning rate \.\.\.\)"
+    with pytest.raises(RunError, match=rf"10 trainings in a row failed; .* \(all of them alike: {alike}\)"):
+        take_all(FailureStreak(), make_job, reasons)
 
 
 def test_a_score_begins_the_count_anew(make_job: MakeJob) -> None:

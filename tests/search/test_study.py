@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import warnings
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from effsearch.search.study import (
     finished_trial,
     memory_study,
 )
+from effsearch.space.errors import RunError
 from effsearch.space.search_space import SearchSpace
 
 
@@ -87,27 +90,54 @@ def test_two_objectives_are_a_score_to_raise_and_a_cost_to_lower(widths: SearchS
     assert [one.user_attrs[NETWORK_ATTRIBUTE] for one in study.best_trials] == ["a", "b"]
 
 
-@pytest.mark.parametrize("num_torn", [1, 40])
-def test_a_torn_last_line_is_cut_and_said(
-    widths: SearchSpace, tmp_path: Path, num_torn: int, caplog: pytest.LogCaptureFixture
+def test_a_journal_is_mended_under_its_lock_before_it_is_read(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    JournalStudy(path, study_name="run").add(trial(widths, 0))
+    with path.open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+
+    def mend(given: Path) -> None:
+        with (tmp_path / "study.journal.lock").open("rb") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        given.write_bytes(given.read_bytes().rpartition(b"\n")[0] + b"\n")
+
+    JournalStudy(path, study_name="run", mend=mend).add(trial(widths, 1))
+    assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1"]
+
+
+def test_a_journal_that_makes_no_sense_says_how_to_get_a_new_one(widths: SearchSpace, tmp_path: Path) -> None:
+    path = tmp_path / "study.journal"
+    JournalStudy(path, study_name="run").add(trial(widths, 0))
+    path.write_text(path.read_text().replace('"op_code":4', '"op_code":77'))
+    with pytest.raises(RunError, match=r"study\.journal is damaged.*effsearch repair .* puts it aside"):
+        JournalStudy(path, study_name="run")
+
+
+def test_a_journal_that_cannot_be_written_is_one_line(
+    widths: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "study.journal"
     study = JournalStudy(path, study_name="run")
-    study.add(trial(widths, 0))
-    study.add(trial(widths, 1))
-    path.write_bytes(path.read_bytes()[:-num_torn])  # the machine stopped in the middle of a write
-    study = JournalStudy(path, study_name="run")
-    assert "the journal's last line was torn" in caplog.text
-    study.add(trial(widths, 1))
-    study.add(trial(widths, 2))
-    assert [one.user_attrs["network"] for one in read(path)] == ["network-0", "network-1", "network-2"]
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(RunError, match=r"cannot write .*study\.journal: No space left on device"):
+        study.add(trial(widths, 0))
+    with pytest.raises(RunError, match=r"cannot write .*missing/study\.journal"):
+        JournalStudy(tmp_path / "missing" / "study.journal", study_name="run")
 
 
-def test_a_journal_torn_in_its_very_first_line_starts_anew(widths: SearchSpace, tmp_path: Path) -> None:
-    path = tmp_path / "study.journal"
-    path.write_bytes(b'{"op_code": 0, "worker')
-    JournalStudy(path, study_name="run").add(trial(widths, 0))
-    assert len(read(path)) == 1
+def test_a_file_system_without_such_locks_is_written_all_the_same(
+    widths: SearchSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("effsearch.search.study.fcntl.flock", refuse)
+    JournalStudy(tmp_path / "study.journal", study_name="run").add(trial(widths, 0))
+    assert len(read(tmp_path / "study.journal")) == 1
 
 
 def test_a_lock_left_by_a_dead_process_holds_up_nobody(widths: SearchSpace, tmp_path: Path) -> None:

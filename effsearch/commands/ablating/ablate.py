@@ -43,7 +43,7 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        watcher.follow(run.path)
+        watcher.follow(run)
         spec_paths = {arm.title: str(run.write_spec(arm.title, to_json(arm.spec))) for arm in plan.arms}
         result = _compare(run, plan, watcher)
         plot_path = run.plots_path / PLOT_FILE
@@ -54,9 +54,14 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
 
 
 def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResult:
-    recorder = Recorder(run, plan.images, device=plan.placement.device, precision=plan.placement.precision)
     started = time.monotonic()
-    try:
+    with Recorder(
+        run,
+        plan.images,
+        device=plan.placement.device,
+        precision=plan.placement.precision,
+        say=watcher.say,
+    ) as recorder:
         history = recorder.history()
         left = minutes_left(recorder, plan.settings.minutes, watcher)
         settings = dataclasses.replace(plan.settings, minutes=left)
@@ -87,8 +92,6 @@ def _compare(run: RunDir, plan: AblationPlan, watcher: Watcher) -> AblationResul
                     seconds=time.monotonic() - started,
                 ),
             )
-    finally:
-        recorder.close()
 
 
 def _show(

@@ -1,6 +1,5 @@
 """effsearch baseline: find the best network inside a budget."""
 
-import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
@@ -35,12 +34,13 @@ from effsearch.results.plots.collect import collect_front
 from effsearch.results.plots.front import draw_front
 from effsearch.results.plots.save import save_figure
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.search.baseline import BaselineResult, search_baseline
+from effsearch.search.baseline import BaselineResult, go_on_with_baseline
 from effsearch.search.fidelity import relative_cost
 from effsearch.search.placement.continuing_executor import ContinuingExecutor
 from effsearch.search.placement.executor import Executor
 from effsearch.search.problem import Problem, Progress, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
+from effsearch.search.proposers.proposer import Proposer
 from effsearch.search.screening.second_look import on_one_level
 from effsearch.space.budget import short_count
 from effsearch.space.errors import EffsearchError, UsageError
@@ -68,7 +68,7 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        watcher.follow(run.path)
+        watcher.follow(run)
         write_own_space(run, options.space)
         check = None
         if plan.latency is not None:
@@ -104,14 +104,13 @@ def _search(
     problem, settings = plan.problem, plan.search
     started = time.monotonic()
     with (
-        contextlib.closing(
-            Recorder(
-                run,
-                plan.images,
-                device=plan.placement.device,
-                precision=plan.placement.precision,
-                train_function=plan.placement.train_function,
-            )
+        Recorder(
+            run,
+            plan.images,
+            device=plan.placement.device,
+            precision=plan.placement.precision,
+            train_function=plan.placement.train_function,
+            say=watcher.say,
         ) as recorder,
         Studies(run, problem, settings, storage=storage, watcher=watcher) as studies,
     ):
@@ -142,13 +141,16 @@ def _search(
         if left is not None:  # what earlier calls and the screening took is gone
             left -= (time.monotonic() - started) / 60
             settings = dataclasses.replace(settings, minutes=max(left, NO_MINUTES))
-        proposer = make_proposer(
-            problem,
-            settings,
-            screened=on_one_level(scores),
-            earlier=plan.earlier,
-            seed=settings.seed + len(history),
-        )
+
+        def proposer_after(num_trainings: int) -> Proposer:
+            return make_proposer(
+                problem,
+                settings,
+                screened=on_one_level(scores),
+                earlier=plan.earlier,
+                seed=settings.seed + num_trainings,
+            )
+
         share = relative_cost(problem.rungs[0]) / relative_cost(plan.choice.fidelity)
         with pools.open_executor(
             plan.images,
@@ -158,11 +160,11 @@ def _search(
             say=watcher.say,
             show_slots=watcher.show_slots,
         ) as executor:
-            result = search_baseline(
+            result = go_on_with_baseline(
                 problem,
                 settings,
                 executor=_with_checkpoints(executor, run, problem, watcher),
-                proposer=proposer,
+                make_proposer=proposer_after,
                 clock=time.monotonic,
                 record=record,
                 history=history,

@@ -99,8 +99,8 @@ def run_screen(
             )
             work.look_again(plan, best, weights, files=second_files, countdown=countdown)
     finally:
-        pool.close()
-        recorder.flush_screen()
+        pool.close()  # scores that are not yet written are the recorder's to write when it is closed
+    recorder.flush_screen()
     return scores
 
 

@@ -69,7 +69,7 @@ def run_prune(options: PruneOptions, watcher: Watcher) -> dict[str, Any]:
             runs_root=options.runs_root,
         ) as run:
             watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-            watcher.follow(run.path)
+            watcher.follow(run)
             for line in plan.train.notes:
                 watcher.say(line)
             done = run.read_result()

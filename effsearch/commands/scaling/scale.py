@@ -10,10 +10,10 @@ import numpy as np
 from effsearch.commands.inputs import Base, read_base
 from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.watching import Watcher
-from effsearch.results.atomic import write_text_atomic
 from effsearch.results.certificate import words_of_run
 from effsearch.results.json_files import write_json
 from effsearch.results.run_files import FAMILY_RECORD
+from effsearch.results.spec_files import write_spec_file
 from effsearch.space.budget import parse_budgets, short_count
 from effsearch.space.coefficients import PAPER_COEFFICIENTS, ScalingCoefficients, parse_coefficients
 from effsearch.space.cost import count_cost
@@ -193,7 +193,7 @@ def _name(member: FamilyMember, base: Base, options: ScaleOptions) -> str:
 def _write_member(member: FamilyMember, name: str, out: Path) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.json"
-    write_text_atomic(path, to_json(member.spec))
+    write_spec_file(path, to_json(member.spec))
     return {
         "name": name,
         "phi": member.phi,

@@ -1,6 +1,5 @@
 """How are the coefficients of a base searched on a proxy, in a run directory of their own?"""
 
-import contextlib
 import dataclasses
 import time
 from datetime import UTC, datetime
@@ -118,7 +117,7 @@ def search_for_base(
         runs_root=options.runs_root,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        watcher.follow(run.path)
+        watcher.follow(run)
         with RunStudies(run, storage, studies={STUDY_NAME: False}, watcher=watcher) as studies:
             result = _search(run, listed, settings, images, choice, placement, studies, watcher)
         found = coefficient_report(
@@ -173,14 +172,13 @@ def _search(
         left = minutes_text(max(0.0, settings.minutes * 60 - seconds))
         watcher.show("coefficients", seconds, settings.minutes * 60, f"{text}, {left} left")
 
-    with contextlib.closing(
-        Recorder(
-            run,
-            images,
-            device=placement.device,
-            precision=placement.precision,
-            train_function=placement.train_function,
-        )
+    with Recorder(
+        run,
+        images,
+        device=placement.device,
+        precision=placement.precision,
+        train_function=placement.train_function,
+        say=watcher.say,
     ) as recorder:
 
         def record(evaluation: Evaluation) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.inputs import Base, read_base, read_text
+from effsearch.commands.inputs import Base, read_base, read_spec
 from effsearch.commands.training.plan import TrainOptions, fit_to_images, plan_network
 from effsearch.commands.training.train import train_planned, training_process
 from effsearch.commands.watching import Watcher
@@ -13,7 +13,6 @@ from effsearch.results.run_dir import file_name
 from effsearch.results.run_files import FAMILY_FILE
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.spec import ModelSpec
-from effsearch.space.text import from_json
 
 TRAININGS_FOLDER = "family/trained"
 BASE_NAME = "base"
@@ -64,7 +63,7 @@ def _networks(base: Base, record_path: Path) -> list[tuple[str, ModelSpec]]:
     networks = [(BASE_NAME, base.spec)]
     for row in _rows(read_json(record_path), record_path):
         path = record_path.parent / f"{row['name']}.json"
-        networks.append((row["name"], from_json(read_text(path, what="spec file"), source=str(path))))
+        networks.append((row["name"], read_spec(str(path))[1]))
     return networks
 
 

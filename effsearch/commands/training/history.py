@@ -1,5 +1,6 @@
 """Where does what each epoch came to go: a table, and TensorBoard's files where they are asked for?"""
 
+import contextlib
 import csv
 import dataclasses
 import importlib.util
@@ -52,17 +53,25 @@ class EventWriter:
     def __init__(self, run: Path, *, num_epochs: int) -> None:
         from torch.utils.tensorboard import SummaryWriter  # loads slowly, and only where it is asked for
 
+        self._folder = run / TENSORBOARD_FOLDER
         try:
             self._writer: Any = SummaryWriter(str(run / TENSORBOARD_FOLDER), purge_step=num_epochs + 1)
         except OSError as error:
             raise RunError(f"cannot write {run / TENSORBOARD_FOLDER}: {error.strerror or error}") from error
 
     def write(self, row: EpochRow) -> None:
-        """Write one epoch."""
-        for name, value in dataclasses.asdict(row).items():
-            if name != "epoch" and value is not None:
-                self._writer.add_scalar(name, value, row.epoch)
-        self._writer.flush()
+        """Write one epoch.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        try:
+            for name, value in dataclasses.asdict(row).items():
+                if name != "epoch" and value is not None:
+                    self._writer.add_scalar(name, value, row.epoch)
+            self._writer.flush()
+        except OSError as error:
+            raise RunError(f"cannot write {self._folder}: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -70,4 +79,5 @@ class EventWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        with contextlib.suppress(OSError):  # what it has not written by now has been told
+            self._writer.close()

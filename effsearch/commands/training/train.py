@@ -119,7 +119,7 @@ def train_planned(
         is_newest=is_newest,
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
-        watcher.follow(run.path)
+        watcher.follow(run)
         if transfer is not None:
             watcher.say(f"init: {transfer.words}")
         for line in (describe_training(plan, compute, group), *plan.notes):

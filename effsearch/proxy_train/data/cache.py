@@ -13,6 +13,7 @@ draws other splits; its folder is made from a neighbour's pixels.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -41,6 +42,7 @@ from effsearch.proxy_train.data.rows import (
 from effsearch.proxy_train.data.splits import LEFT_OUT, TEST, TRAIN, VAL, SplitAssignment, assign_splits
 from effsearch.space.errors import RunError
 
+LOCK_FILE = "building.lock"
 ABANDONED_SECONDS = 24 * 3600.0  # a build untouched for so long was killed
 
 
@@ -109,10 +111,11 @@ def build_cache(
             temporary.mkdir()
             images = _create_images(temporary / "images.npy", (num_images, resolution, resolution, 3))
         digests = np.zeros((num_images, DIGEST_BYTES), dtype=np.uint8)
-        if not copy_neighbour(folder, images, digests):
+        unreadable = copy_neighbour(folder, images, digests)
+        if unreadable is None:
             task = "rendering" if source.is_rendered else "decoding"
             report(f"{task} {num_images:,} images at {resolution} px: {num_bytes / 1e6:,.0f} MB in {folder}")
-            decode_images(
+            unreadable = decode_images(
                 source.read(listing, resolution),
                 listing,
                 images=images,
@@ -121,7 +124,7 @@ def build_cache(
                 num_threads=usable_cores(),
                 progress=progress,
             )
-        splits = assign_splits(listing, digests, seed=seed, where=source.name)
+        splits = assign_splits(listing, digests, seed=seed, where=source.name, unreadable=unreadable)
         order = np.argsort(splits.codes, kind="stable")
         permute_rows(images, order)
         labels = np.array([image.label for image in listing.images], dtype=np.int64)[order]
@@ -130,11 +133,44 @@ def build_cache(
             np.savez(temporary / "rows.npz", labels=labels, digests=digests[order], places=order)
             meta = _describe(listing, splits, images, labels, digests[order])
             meta |= {"name": source.name, "seed": seed, "native_resolution": native_resolution}
+            meta |= {"unreadable": list(unreadable)} if unreadable else {}
             (temporary / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
             del images
             publish_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def one_builder(folder: Path, report: Report) -> Iterator[None]:
+    """Waits until no other process of this machine builds what is known of a source, and keeps others waiting.
+
+    What a builder that was killed has left is deleted: whoever waits here is the only one. A file system without
+    locks has each process build by itself, and the first one's folder stands.
+
+    Args:
+        folder: Of the source.
+        report: Is told, once, where there is somebody to wait for.
+
+    Raises:
+        RunError: The cache cannot be written.
+    """
+    with run_error_if_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_FILE).open("ab")
+    with lock:
+        is_alone = True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report(f"another process is preparing these images in {folder}; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            is_alone = False
+        if is_alone:
+            for part in [*folder.glob(".*.part"), *folder.glob(".native.*")]:
+                shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+        yield
 
 
 def check_free_space(folder: Path, num_bytes: int) -> None:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from effsearch.proxy_train.data.cache import (
     build_cache,
+    one_builder,
     read_native_resolution,
     source_folder,
     write_native_resolution,
 )
-from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source, no_progress, no_report
+from effsearch.proxy_train.data.listing import Progress, Report, Source, no_progress, no_report
 from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_meta, read_rows, require_own
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.data.splits import check_classes, lacks_splits
@@ -58,8 +59,9 @@ class ImageData:
     native_resolution: int  # median short side of the originals in pixels
     channel_mean: tuple[float, float, float]  # of train, scale 0 to 1
     channel_std: tuple[float, float, float]
-    num_left_out: int  # images of train or val with the pixels of one of val or test
+    num_left_out: int  # images of train or val with the pixels of one of val or test, and unreadable ones
     handle: Path  # where `open_images` finds all of this again
+    num_unreadable: int = 0  # images that could not be decoded, at most one in a hundred
 
     @property
     def num_classes(self) -> int:
@@ -122,14 +124,55 @@ def load_source(
 ) -> ImageData:
     """The images of an opened source; see `load_images`."""
     folder = source_folder(cache_dir, source)
-    listing: ImageListing | None = None
-    native_resolution = 0
-    if not source.is_rendered:
-        native_resolution = read_native_resolution(folder)
-        if not native_resolution:
-            listing = source.scan(True)
-            check_classes(listing, source.name)
+    handle = _find(source, folder, resolution, seed)
+    if handle is None:
+        measures = not source.is_rendered and not read_native_resolution(folder)
+        listing = source.scan(measures)
+        check_classes(listing, source.name)
+        native_resolution = 0 if source.is_rendered else read_native_resolution(folder)
+        if measures:
             native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
+        chosen = _choose(source, resolution, native_resolution)
+        with one_builder(folder, report):
+            handle = _find(source, folder, resolution, seed)  # somebody may have built it meanwhile
+            if handle is None:
+                whole, drawn = _places(folder, chosen, seed)
+                handle = drawn if lacks_splits(listing) else whole
+                build_cache(
+                    source,
+                    listing,
+                    folder=handle,
+                    resolution=chosen,
+                    seed=seed,
+                    native_resolution=native_resolution or chosen,
+                    report=report,
+                    progress=progress,
+                )
+                if not source.is_rendered:
+                    write_native_resolution(folder, native_resolution)
+    images = open_images(handle)
+    if images.num_unreadable:
+        report(f"{images.num_unreadable:,} images are passed over: they cannot be read")
+    if num_identical := images.num_left_out - images.num_unreadable:
+        report(f"{num_identical:,} training images are left out: val or test holds identical ones")
+    return images
+
+
+def _find(source: Source, folder: Path, resolution: int | None, seed: int) -> Path | None:
+    """Give where the images are, decoded by an earlier call; None where they are not."""
+    native_resolution = 0 if source.is_rendered else read_native_resolution(folder)
+    if not source.is_rendered and not native_resolution:
+        return None
+    chosen = _choose(source, resolution, native_resolution)
+    return next((path for path in _places(folder, chosen, seed) if os.path.exists(path)), None)
+
+
+def _choose(source: Source, resolution: int | None, native_resolution: int) -> int:
+    """Give the size that images are decoded at.
+
+    Raises:
+        DataError: The source has none of that size.
+    """
     chosen = resolution
     if chosen is None:
         chosen = source.default_resolution or min(native_resolution, MAX_DEFAULT_RESOLUTION)
@@ -139,30 +182,12 @@ def load_source(
             f"{source.name}: the resolution must be from {source.min_resolution} to "
             f"{source.max_resolution} px, got {chosen} ({whose})"
         )
+    return chosen
 
-    whole, drawn = folder / f"{chosen}px", folder / f"{chosen}px-seed{seed}"
-    handle = whole if os.path.exists(whole) else drawn
-    if not os.path.exists(handle):
-        if listing is None:
-            listing = source.scan(False)
-            check_classes(listing, source.name)
-        handle = drawn if lacks_splits(listing) else whole
-        build_cache(
-            source,
-            listing,
-            folder=handle,
-            resolution=chosen,
-            seed=seed,
-            native_resolution=native_resolution or chosen,
-            report=report,
-            progress=progress,
-        )
-        if not source.is_rendered:
-            write_native_resolution(folder, native_resolution)
-    images = open_images(handle)
-    if images.num_left_out:
-        report(f"{images.num_left_out:,} training images are left out: val or test holds identical ones")
-    return images
+
+def _places(folder: Path, resolution: int, seed: int) -> tuple[Path, Path]:
+    """Give the folders of images whose source has all splits, and of those whose splits are drawn."""
+    return folder / f"{resolution}px", folder / f"{resolution}px-seed{seed}"
 
 
 def open_images(handle: Path) -> ImageData:
@@ -197,6 +222,7 @@ def open_images(handle: Path) -> ImageData:
             channel_mean=tuple(meta["channel_mean"]),
             channel_std=tuple(meta["channel_std"]),
             num_left_out=counts["left_out"],
+            num_unreadable=len(meta.get("unreadable", ())),
             handle=handle,
         )
     except DAMAGE_ERRORS as error:

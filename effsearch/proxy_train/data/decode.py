@@ -18,6 +18,7 @@ from effsearch.proxy_train.data.listing import ImageListing, Payload, Progress
 from effsearch.space.errors import DataError
 
 DIGEST_BYTES = 16
+MOST_UNREADABLE = 0.01  # of all images; they are passed over and counted
 CHUNK_SIZE = 64  # images handed to a thread at once
 
 Chunk = list[tuple[int, Payload]]
@@ -39,8 +40,10 @@ def decode_images(
     where: str,
     num_threads: int,
     progress: Progress,
-) -> None:
+) -> tuple[int, ...]:
     """Fill the rows of two arrays with pixels and with their hashes.
+
+    Rows of images that cannot be read, whose places are given back, are black, and their hashes zeros.
 
     Pillow lets other threads run while it decodes. Only a few chunks of encoded images are held at a time.
 
@@ -54,7 +57,7 @@ def decode_images(
         progress: Called with ("decode", images done, images in all).
 
     Raises:
-        DataError: Some images cannot be decoded; the first in the listing is named and all are counted.
+        DataError: More than one image in a hundred cannot be decoded; the first is named and all are counted.
     """
     failures: dict[int, str] = {}
     num_done = 0
@@ -78,12 +81,13 @@ def decode_images(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    if failures:
+    if len(failures) > MOST_UNREADABLE * len(listing.images):
         first = min(failures)
         raise DataError(
             f"{where}: {len(failures):,} of {len(listing.images):,} images cannot be read, first "
-            f"{listing.images[first].path}: {failures[first]}"
+            f"{listing.images[first].path}: {failures[first]}; up to {MOST_UNREADABLE:.0%} would be passed over"
         )
+    return tuple(sorted(failures))
 
 
 def _chunks(payloads: Iterable[tuple[int, Payload]]) -> Iterator[Chunk]:

@@ -80,8 +80,13 @@ def require_own(folder: Path) -> None:
             )
 
 
-def copy_neighbour(folder: Path, images: NDArray[np.uint8], digests: NDArray[np.uint8]) -> bool:
-    """Whether a finished folder of another seed had the same images, copied then in the listing's order.
+def copy_neighbour(
+    folder: Path, images: NDArray[np.uint8], digests: NDArray[np.uint8]
+) -> tuple[int, ...] | None:
+    """Copy what a finished folder of another seed has of the same images, in the listing's order.
+
+    Returns:
+        Places of images that cannot be read; None where there is no such folder.
 
     Args:
         folder: The folder to be made, such as `32px-seed1`.
@@ -93,6 +98,7 @@ def copy_neighbour(folder: Path, images: NDArray[np.uint8], digests: NDArray[np.
             require_own(neighbour)
             decoded = np.load(neighbour / "images.npy", mmap_mode="r", allow_pickle=False)
             rows = read_rows(neighbour)
+            unreadable_places(neighbour)
         except (*DAMAGE_ERRORS, RunError):
             continue  # it will be complained of when it is asked for
         places = rows["places"]
@@ -101,8 +107,18 @@ def copy_neighbour(folder: Path, images: NDArray[np.uint8], digests: NDArray[np.
         digests[places] = rows["digests"]
         for start in range(0, len(places), ROWS_AT_ONCE):
             images[places[start : start + ROWS_AT_ONCE]] = decoded[start : start + ROWS_AT_ONCE]
-        return True
-    return False
+        return unreadable_places(neighbour)
+    return None
+
+
+def unreadable_places(folder: Path) -> tuple[int, ...]:
+    """Give the places in the listing of the images that could not be read.
+
+    Raises:
+        One of `DAMAGE_ERRORS`: The file is gone or damaged.
+    """
+    places = read_meta(folder).get("unreadable", [])
+    return tuple(int(place) for place in places)
 
 
 def permute_rows(array: NDArray[np.uint8], order: NDArray[np.intp]) -> None:

@@ -7,6 +7,7 @@ train. Images with the same pixels always go to one side.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,12 @@ def lacks_splits(listing: ImageListing) -> bool:
 
 
 def assign_splits(
-    listing: ImageListing, digests: NDArray[np.uint8], *, seed: int, where: str
+    listing: ImageListing,
+    digests: NDArray[np.uint8],
+    *,
+    seed: int,
+    where: str,
+    unreadable: Sequence[int] = (),
 ) -> SplitAssignment:
     """The side of every image.
 
@@ -67,19 +73,22 @@ def assign_splits(
         digests: Hash of each image's decoded pixels (num_images, digest bytes).
         seed: Of the draw.
         where: Name of the source, for messages.
+        unreadable: Images that are left out, whatever side they were to be on.
 
     Raises:
         DataError: A class has too few different images, or none left to train with.
     """
     codes, labels = _own_codes(listing), _labels(listing)
     missing = _missing_splits(codes)
+    codes[list(unreadable)] = LEFT_OUT
     keys = np.ascontiguousarray(digests).view(np.dtype((np.void, digests.shape[1])))[:, 0]
     groups = np.unique(keys, return_inverse=True)[1]
     _leave_out_shared(codes, groups)
 
     for label, name in enumerate(listing.class_names):
         members = np.flatnonzero((codes == TRAIN) & (labels == label))
-        note = ", those identical to val or test images not counted" if (codes == LEFT_OUT).any() else ""
+        note = ", those identical to val or test images and unreadable ones not counted"
+        note = note if (codes == LEFT_OUT).any() else ""
         _check_count(name, len(members), 1, where, note)
     if not missing:
         return SplitAssignment(codes=codes)

@@ -8,6 +8,7 @@ from effsearch.results.ledger import LedgerEntry
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.headline import NetworkRow
 from effsearch.results.run_files import SPECS_FOLDER, TRAINED_SPEC
+from effsearch.results.spec_files import check_spec_file
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import from_json
 
@@ -37,6 +38,7 @@ def read_spec(contents: RunContents, named: NetworkRow | LedgerEntry | None) -> 
     if isinstance(named, NetworkRow) and named.spec_file:
         path = contents.run / SPECS_FOLDER / named.spec_file
         if path.is_file():
+            check_spec_file(path)
             text = read_bounded(path, most_bytes=MOST_BYTES).decode(errors="replace")
             return from_json(text, source=str(path))
     if named is None:

@@ -3,6 +3,7 @@
 Both engines do the same: what a task comes to must not hang on where it ran.
 """
 
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from effsearch.space.errors import EffsearchError, RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 
 ReplyKind = Literal["value", "training", "memory", "error", "bug"]
-_FAILURES: dict[ReplyKind, FailureCause] = {"training": "training", "memory": "memory"}
+_FAILURES: dict[ReplyKind, FailureCause] = {"training": "training", "memory": "memory", "bug": "crash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,25 @@ def attempt(work: Callable[[Any], Any], task: Any) -> Reply:
         return Reply("training", str(error))
     except EffsearchError as error:
         return Reply("error", str(error))
-    except Exception as error:  # carried to the driver, which stops the search with it
+    except Exception as error:  # one network's is recorded; ten in a row stop the search
+        if os.environ.get("EFFSEARCH_DEBUG", "") not in ("", "0"):
+            traceback.print_exception(error)  # the driver's stderr is the worker's
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return Reply("bug", f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})")
+        words = f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
+        return Reply("bug", words)
 
 
 def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:
     """Give the ended task behind a worker's answer.
 
     Raises:
-        RunError: The work itself broke, or found something that no other task could do without.
+        RunError: The work found something that no other task could do without.
     """
     if reply.kind == "error":
         raise RunError(str(reply.content))
-    if reply.kind == "bug":
-        raise RunError(f"{task.name} broke the training code: {reply.content}")
     if reply.kind in _FAILURES:
-        return Ended(task, None, str(reply.content), seconds, _FAILURES[reply.kind])
+        words = f"broke the training code: {reply.content}" if reply.kind == "bug" else str(reply.content)
+        return Ended(task, None, words, seconds, _FAILURES[reply.kind])
     return Ended(task, reply.content, "", seconds)
 
 

@@ -95,7 +95,7 @@ class ProcessPool(Generic[T, V]):
         """Block until a task has ended; a worker that died or took too long gives a failure and is replaced.
 
         Raises:
-            RunError: The work itself broke, or no worker can be prepared; that stops the run.
+            RunError: The work found what no task can do without, or no worker can be prepared; that stops the run.
         """
         while True:
             busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}

@@ -20,7 +20,7 @@ class Task(Protocol):
 T = TypeVar("T", bound=Task)
 V = TypeVar("V")
 
-FailureCause = Literal["", "training", "memory", "died", "hung"]
+FailureCause = Literal["", "training", "memory", "crash", "died", "hung"]
 SecondsAllowed = Callable[[T], float | None]  # None: as long as it takes
 
 
@@ -32,7 +32,9 @@ class Ended(Generic[T, V]):
     value: V | None
     failure: str  # "" where there is a value
     seconds: float  # from hand-out to end, by the driver's clock
-    cause: FailureCause = ""  # "training" is the task's own doing, "died" and "hung" may be the machine's
+    cause: FailureCause = (
+        ""  # "training" and "crash" are the task's own doing, "died" and "hung" may be the machine's
+    )
 
 
 class Pool(Protocol, Generic[T, V]):
@@ -53,7 +55,7 @@ class Pool(Protocol, Generic[T, V]):
         """Block until a task has ended, well or badly, and take it out: the very object that was handed in.
 
         Raises:
-            RunError: The work itself broke; that is a bug and stops the run.
+            RunError: The work found something that no other task could do without, such as images that are gone.
         """
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ class PoolExecutor(PoolAround[Job, ProxyResult]):
         """Block until a job has ended for good; its `batch_share` is the one that it trained with.
 
         Raises:
-            RunError: The training code itself broke; that is a bug and stops the search.
+            RunError: A training found what no other could do without, such as images that are gone.
         """
         ended = self._pool.wait()
         return Evaluation(job=ended.task, result=ended.value, failure=ended.failure, seconds=ended.seconds)

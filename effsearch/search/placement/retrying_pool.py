@@ -54,7 +54,7 @@ class RetryingPool(PoolAround[T, V]):
         """Block until a task has ended for good, and take it out; its task is the one that ran last.
 
         Raises:
-            RunError: The work itself broke; that is a bug and stops the run.
+            RunError: The work found something that no other task could do without.
         """
         while True:
             ended = self._pool.wait()

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from effsearch.search.failures import MAX_FAILURES_IN_A_ROW, describe_shared
 from effsearch.search.placement.pool import Pool
 from effsearch.space.errors import RunError
 from effsearch.space.search_space import Point
@@ -136,6 +137,7 @@ def _run_all(
 ) -> None:
     waiting = iter(tasks)
     is_more = True
+    failures: list[str] = []  # in a row
     while is_more or pool.num_running:
         while is_more and pool.num_running < pool.num_slots:
             task = next(waiting, None)
@@ -145,9 +147,12 @@ def _run_all(
                 pool.submit(task)
         if pool.num_running:
             ended = pool.wait()
+            failures = [*failures, ended.failure] if ended.value is None else []
             if ended.value is not None:
                 take(ended.task, ended.value)
             elif isinstance(ended.task, ScoreBatch):  # a worker that dies costs its networks, not the search
                 take(ended.task, (None,) * len(ended.task.points))
+                if len(failures) >= MAX_FAILURES_IN_A_ROW:
+                    raise RunError(f"scoring: {describe_shared(failures)}")
             else:
                 raise RunError(f"{ended.task.name} failed: {ended.failure}")

@@ -3,10 +3,12 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +32,11 @@ def unreadable(source: Source) -> Source:
         raise AssertionError("the images were read again")
 
     return replace(source, read=read)  # type: ignore[arg-type]  # it gives nothing
+
+
+def files_in(folder: Path) -> list[Path]:
+    """What lies there but for the empty files that builders lock."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != cache.LOCK_FILE]
 
 
 @pytest.fixture
@@ -107,7 +114,7 @@ def test_a_disk_too_small_is_noticed_first(
     check_free_space(tmp_path, 10**6)
     with pytest.raises(RunError, match=r"decoded images need 5 MB and .* has 1 MB free; make room"):
         load_images(str(pets), resolution=200, cache_dir=tmp_path / "cache")
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert files_in(tmp_path / "cache") == []
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(pets: Path, tmp_path: Path) -> None:
@@ -125,7 +132,7 @@ def test_a_disk_that_fills_up_is_one_line(
     monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
     with pytest.raises(RunError, match=r"cannot write the image cache .*: No space left on device"):
         load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert files_in(tmp_path / "cache") == []
 
 
 def test_a_corrupt_image_is_named_and_leaves_nothing(pets: Path, tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_a_corrupt_image_is_named_and_leaves_nothing(pets: Path, tmp_path: Path)
     ) as caught:
         load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
     assert "\n" not in str(caught.value)
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert files_in(tmp_path / "cache") == []
 
 
 def test_an_interrupted_build_leaves_nothing(pets: Path, tmp_path: Path) -> None:
@@ -145,41 +152,88 @@ def test_an_interrupted_build_leaves_nothing(pets: Path, tmp_path: Path) -> None
 
     with pytest.raises(KeyboardInterrupt):
         load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", progress=interrupt)
-    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert files_in(tmp_path / "cache") == []
     assert len(load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache").train) == 32
 
 
-def test_of_two_builders_the_slower_takes_the_folder_of_the_faster(pets: Path, tmp_path: Path) -> None:
-    cache_dir = tmp_path / "cache"
+def load_side_by_side(number: int, pets: Path, cache_dir: Path) -> tuple[list[ImageData], list[str]]:
+    """Load images in several threads that all find nothing at first; give what they found and what was said."""
     source = open_folder(pets)
-    barrier = threading.Barrier(2)
+    barrier = threading.Barrier(number)
     found: list[ImageData] = []
-
-    def slow_read(*arguments: object) -> object:
-        barrier.wait(timeout=10)
-        return source.read(*arguments)  # type: ignore[arg-type]  # passed on as they came
+    said: list[str] = []
 
     def build() -> None:
-        slow = replace(source, read=slow_read)  # type: ignore[arg-type]  # an iterator all the same
-        found.append(load_source(slow, resolution=8, cache_dir=cache_dir))
+        barrier.wait(timeout=10)
+        found.append(load_source(source, resolution=8, cache_dir=cache_dir, report=said.append))
 
-    threads = [threading.Thread(target=build) for _ in range(2)]
+    threads = [threading.Thread(target=build) for _ in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 2
-    assert found[0].fingerprint == found[1].fingerprint
-    assert len(list(cache_dir.rglob("images.npy"))) == 1
-    assert not list(cache_dir.rglob("*.part"))
+    return found, said
 
 
-def test_what_a_killed_build_left_is_removed_a_day_later(pets: Path, tmp_path: Path) -> None:
+def test_of_several_builders_one_decodes_and_the_others_wait(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = cache.decode_images
+    decoded = []
+
+    def slow_decode(*arguments: Any, **more: Any) -> tuple[int, ...]:
+        decoded.append(1)
+        time.sleep(0.3)
+        return decode(*arguments, **more)
+
+    monkeypatch.setattr(cache, "decode_images", slow_decode)
+    found, said = load_side_by_side(4, pets, tmp_path / "cache")
+    assert len(decoded) == 1
+    assert len({images.fingerprint for images in found}) == 1
+    assert len(found) == 4
+    assert sum("waiting for it" in line for line in said) == 3
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_where_nothing_can_be_locked_the_first_folder_stands(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("effsearch.proxy_train.data.cache.fcntl.flock", refuse)
+    found, _ = load_side_by_side(2, pets, tmp_path / "cache")
+    assert len({images.fingerprint for images in found}) == 1
+    assert len(list((tmp_path / "cache").rglob("images.npy"))) == 1
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next_one(pets: Path, tmp_path: Path) -> None:
     first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
-    old, young = (first.handle.parent / name for name in (".old.part", ".young.part"))
-    old.mkdir()
-    young.mkdir()
-    os.utime(old, (0, 0))
+    left = first.handle.parent / ".9px.0123.part"
+    left.mkdir()
+    (left / "images.npy").write_bytes(b"half")
     load_images(str(pets), resolution=9, cache_dir=tmp_path / "cache")
-    assert not old.exists()
-    assert young.exists()
+    assert not left.exists()
+
+
+def test_one_unreadable_image_in_a_hundred_is_passed_over_and_counted(
+    make_image_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_image_folder({"cat": 60, "dog": 60})
+    (folder / "cat/003.png").write_bytes((folder / "cat/003.png").read_bytes()[:80])
+    said: list[str] = []
+    images = load_images(str(folder), resolution=8, cache_dir=tmp_path / "cache", report=said.append)
+    assert images.num_unreadable == 1
+    assert len(images.train) + len(images.val) + len(images.test) == 119
+    assert "1 images are passed over: they cannot be read" in said
+    assert not any("identical" in line for line in said)
+    assert images.train.images.reshape(len(images.train), -1).any(axis=1).all()
+    other = load_images(str(folder), resolution=8, cache_dir=tmp_path / "cache", seed=1)  # from its neighbour
+    assert other.num_unreadable == 1
+    assert len(other.train) + len(other.val) + len(other.test) == 119
+    (folder / "dog/001.png").write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"2 of 120 images cannot be read, first .*; up to 1% would be passed over"
+    ):
+        load_images(str(folder), resolution=8, cache_dir=tmp_path / "cache")

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -202,7 +203,7 @@ def test_a_worker_killed_while_idle_costs_nothing(start: MakePool, run: Any) -> 
     assert after.value[2] != before.value[2]
 
 
-def test_failures_are_outcomes_and_errors_and_bugs_stop_the_run(
+def test_failures_and_bugs_are_outcomes_and_errors_stop_the_run(
     start: MakePool, run: Any, functions: ModuleType
 ) -> None:
     pool = start(1)
@@ -214,12 +215,11 @@ def test_failures_are_outcomes_and_errors_and_bugs_stop_the_run(
     pool.submit(functions.NumberTask(functions.REFUSES))
     with pytest.raises(RunError, match=r"^the images changed$"):
         pool.wait()
-    pool.submit(functions.NumberTask(functions.BREAKS))
-    with pytest.raises(
-        RunError,
-        match=r"^number 103 broke the training code: ValueError: shapes differ \(evaluate, line \d+\)$",
-    ):
-        pool.wait()
+    (broken,) = run(pool, functions.BREAKS)
+    assert broken.cause == "crash"
+    assert re.fullmatch(
+        r"broke the training code: ValueError: shapes differ \(evaluate, line \d+\)", broken.failure
+    )
     assert pool.num_running == 0
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from effsearch.search.placement.pool import Ended
 from effsearch.search.placement.pool_executor import PoolExecutor
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.proposers.make_proposer import make_proposer
-from effsearch.space.errors import RunError, SpecError
+from effsearch.space.errors import SpecError
 from effsearch.space.outcome import Evaluation, Fidelity, Job, OutOfMemory, ProxyResult
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
@@ -98,14 +99,15 @@ def test_a_training_that_fails_or_whose_workers_die_is_an_outcome(
     assert reasons == ["the loss is not a number", f"{died}; again: {died}"]
 
 
-def test_a_bug_in_the_training_code_stops_the_search(
+def test_a_crash_of_the_training_code_is_a_failure_with_its_place_and_is_not_tried_again(
     executor: PoolExecutor, make_job: MakeJob, functions: ModuleType
 ) -> None:
     executor.submit(make_job("trial 7", seed=functions.BREAKS))
-    with pytest.raises(
-        RunError, match=r"^trial 7 broke the training code: ValueError: shapes differ \(evaluate, line \d+\)$"
-    ):
-        executor.wait()
+    evaluation = executor.wait()
+    assert evaluation.result is None
+    assert re.fullmatch(
+        r"broke the training code: ValueError: shapes differ \(evaluate, line \d+\)", evaluation.failure
+    )
 
 
 def test_a_killed_training_is_done_again_and_the_others_do_not_notice(

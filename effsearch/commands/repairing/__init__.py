@@ -1,0 +1,1 @@
+"""effsearch repair: mend a damaged run."""
