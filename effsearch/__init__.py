@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from effsearch.api.networks import spaces as spaces
     from effsearch.api.networks import train as train
     from effsearch.api.networks import train_family as train_family
+    from effsearch.api.pruning import Pruning as Pruning
+    from effsearch.api.pruning import Scored as Scored
+    from effsearch.api.pruning import prune as prune
     from effsearch.api.reading import explain as explain
     from effsearch.api.reading import plot as plot
     from effsearch.api.reading import report as report
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "api.networks": "build_model export load_space load_spec own_images presets profile spaces train train_family",
+    "api.pruning": "Pruning Scored prune",
     "api.reading": "explain plot report status",
     "api.results": "Answer Exported Family Found Member Profile Run Training",
     "api.searching": "ablate baseline plan_baseline scale validate",

@@ -60,9 +60,9 @@ def ask(command: str, *, progress: bool, **given: Any) -> Any:
 
 def declared_of(command: str) -> Callable[..., Any]:
     """Give the function that declares the options of a command."""
-    from effsearch.command_line import ablate, baseline, networks, runs, scale, train
+    from effsearch.command_line import ablate, baseline, networks, prune, runs, scale, train
 
-    for module in (baseline, scale, ablate, train, runs, networks):
+    for module in (baseline, scale, ablate, train, prune, runs, networks):
         function = getattr(module, command, None)
         if inspect.isfunction(function) and function.__module__ == module.__name__:
             return function

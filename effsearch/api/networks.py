@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+SEVERAL = "several processes train from the command line: torchrun ... -m -- effsearch.cli train"
 Network = Run | Training | Found | Member | ModelSpec | PathName
 
 
@@ -42,7 +43,7 @@ def train(network: Network, *, progress: bool = True, **options: Unpack[TrainOpt
     Raises:
         EffsearchError: An option does not hold, or the training failed.
     """
-    _require_one_process()
+    require_one_process(SEVERAL)
     return make_training(ask("train", progress=progress, network=as_network(network), **options))
 
 
@@ -60,7 +61,7 @@ def train_family(
     Raises:
         EffsearchError: There is no such run or family, or a training failed.
     """
-    _require_one_process()
+    require_one_process(SEVERAL)
     report = ask("train", progress=progress, network=as_network(run), family=True, **options)
     return tuple(make_training(one) for one in report["trained"])
 
@@ -216,16 +217,14 @@ def own_images(data: Any, *, class_names: Sequence[str] | None = None, name: str
     return take_images(data, class_names=class_names, name=name)
 
 
-def _require_one_process() -> None:
+def require_one_process(otherwise: str) -> None:
     """Leave torchrun to the command line: of several processes only the first would have a result to give.
 
     Raises:
-        UsageError: torchrun has started this program several times.
+        UsageError: torchrun has started this program several times; the message is `otherwise`.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UsageError(
-            "several processes train from the command line: torchrun ... -m -- effsearch.cli train"
-        )
+        raise UsageError(otherwise)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

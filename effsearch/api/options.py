@@ -137,6 +137,27 @@ class TrainOptions(TypedDict, total=False):
     run: PathName | None
 
 
+class PruneOptions(TypedDict, total=False):
+    """Of `prune`."""
+
+    budget: str | Budget | None
+    max_params: str | int | None
+    max_activations: str | int | None
+    weights: PathName | None
+    data: Images | None
+    importance: Literal["taylor", "magnitude", "bn"]
+    steps: int
+    divisor: int
+    recipe: Literal["efficientnet", "efficientnetv2", "fast"]
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    seed: int
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    run: PathName | None
+
+
 class ExportOptions(TypedDict, total=False):
     """Of `export`."""
 

@@ -38,7 +38,7 @@ class Found:
 
 @dataclass(frozen=True, init=False)
 class Run:
-    """A run directory of `baseline`, `scale`, `ablate` or `train`, whether it goes on, has ended or was stopped.
+    """A run directory of a command that searches or trains, whether it goes on, has ended or was stopped.
 
     Args:
         path: The directory; `runs/latest` is the newest.

@@ -48,11 +48,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "cpus_per_trial",
         ),
     ),
+    "Pruning": ("importance", "steps"),
     "Export": ("to", "weights", "features", "calibration_images"),
     "Output": ("run", "out", "storage", "as_json", "config"),
 }
 GROUP_IN: dict[tuple[str, str], str] = {
     **{("train", name): "Training" for name in ("epochs", "resolution", "seed")},
+    **{("prune", name): "Pruning" for name in ("weights", "divisor")},
+    **{("prune", name): "Training" for name in ("epochs", "seed")},
     **{("profile", name): "Network" for name in ("resolution", "classes")},
     **{
         ("profile", name): "Latency"
@@ -109,7 +112,13 @@ FILES: dict[str, Files] = {
     "train": Files(
         "the network, the images, and weights given with --init",
         "runs/train-DATE-TIME/ or --run: checkpoints/best.safetensors, history.csv, specs/trained.json, report.json",
-        ("export", "baseline"),
+        ("export", "prune", "baseline"),
+    ),
+    "prune": Files(
+        "the network's weights, and the images that they were trained on",
+        "runs/prune-DATE-TIME/ or --run: checkpoints/pruned.safetensors from before the training, best.safetensors, "
+        "history.csv, specs/trained.json, report.json",
+        ("train", "export", "profile"),
     ),
     "plot": Files("run directories", "plots/front.png in the run, or --out", ("report", "baseline")),
     "report": Files(
@@ -132,7 +141,7 @@ FILES: dict[str, Files] = {
     "export": Files(
         "a preset, a spec file or a run; for onnx-int8 images too",
         "one file here, or --out; weights and names beside it where the target keeps them apart",
-        ("train", "profile"),
+        ("train", "prune", "profile"),
     ),
     "spaces": Files("nothing", "nothing", ("baseline", "presets")),
     "presets": Files("nothing", "nothing", ("profile", "scale", "spaces")),

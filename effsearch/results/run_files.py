@@ -28,6 +28,7 @@ PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
 HISTORY_FILE = "history.csv"  # a training's epochs
 TRAINING_COMMANDS = frozenset({"train", "prune"})  # whose run is of one network and has epochs
+PRUNING_FILE = "pruning.json"  # what a pruning came to before its training
 TRAINED_SPEC = "trained"  # a training's network, in specs
 LATENCY_FILE = "latency.json"  # what its networks' latencies were predicted by
 LATENCY_CHECK_FILE = "latency_measured.json"  # networks of it measured whole

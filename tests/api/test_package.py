@@ -21,6 +21,7 @@ COMMANDS = {
     "scale": (typed.ScaleOptions, effsearch.scale),
     "ablate": (typed.AblateOptions, effsearch.ablate),
     "train": (typed.TrainOptions, effsearch.train),
+    "prune": (typed.PruneOptions, effsearch.prune),
     "export": (typed.ExportOptions, effsearch.export),
     "validate": (typed.ValidateOptions, effsearch.validate),
 }
@@ -55,7 +56,7 @@ def test_a_call_has_the_options_and_defaults_of_the_command(command: str) -> Non
     """A new option of the command line needs its line in `effsearch/api/options.py`."""
     options, function = COMMANDS[command]
     declared = option_names(command)
-    places = {"run", "network"} if command in ("validate", "train", "export") else OWN
+    places = {"run", "network"} if command in ("validate", "train", "prune", "export") else OWN
     first = next(iter(inspect.signature(function).parameters))
     assert set(typing.get_type_hints(options)) == set(declared) - ({first} & (OWN | places))
     shown = inspect.signature(function).parameters

@@ -7,15 +7,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import effsearch as package
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.full import loop
 from effsearch.proxy_train.measure import check_count
 from effsearch.results.export.weights import read_network
+from effsearch.space.budget import Budget
 from effsearch.space.cost import count_cost
+from effsearch.space.errors import UsageError
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 from effsearch.space.text import from_json, to_json
 
@@ -129,7 +133,61 @@ def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -
     more = effsearch("train", "pruned/specs/trained.json", "--data", "colours", *words, "--run", "more")
     assert more.code == 0, more.err
     assert effsearch("status", "pruned").out.splitlines()[0] == "prune in pruned: ended"
-    refuses(effsearch("report", "pruned"), 2, "pruned is a pruning")
+
+
+def test_the_page_of_a_pruning_has_what_was_before(prune: Prune, effsearch: Effsearch) -> None:
+    report = prune("--json").json
+    shown = effsearch("report", "pruned", "--json").json
+    assert shown["sections"] == ["result", "pruned", "training", "network", "recipe", "repeat"]
+    assert shown["unread"] == []
+    page = Path("pruned", "report.html").read_text()
+    for accuracy in ("before", "right_after", "best"):
+        assert f"{report[accuracy]['accuracy']:.2%}" in page
+
+
+def test_an_export_carries_classes_and_normalisation(prune: Prune, effsearch: Effsearch) -> None:
+    assert prune().code == 0
+    before = effsearch("export", "run", "--to", "safetensors", "--out", "a.safetensors", "--json").json
+    found = effsearch("export", "pruned", "--to", "torch", "--out", "net.py", "--json").json
+    assert found["preprocessing"] == before["preprocessing"]
+    assert found["preprocessing"]["class_names"]
+    assert "test_top1" in found["accuracy"]
+    words = ("--weights", "pruned/checkpoints/pruned.safetensors", "--to", "torch", "--out", "early.py")
+    early = effsearch("export", "pruned/specs/trained.json", *words, "--json").json
+    assert early["preprocessing"] == found["preprocessing"]
+
+
+def test_a_call_from_python_gives_the_training_and_what_was_before(prune: Prune) -> None:
+    words = {"epochs": 2, "batch_size": 32, "device": "cpu", "run": "called", "progress": False}
+    called = package.prune("run", budget=Budget(multiply_adds=HALF), **words)  # type: ignore[arg-type]
+    assert called.report == prune("--json", run="called").json  # the same run, which has ended
+    assert (called.path, called.name, called.run.command) == (Path("called"), "run", "prune")
+    assert called.before.cost == count_cost(SPEC)
+    assert called.right_after.cost == count_cost(called.spec)
+    assert called.right_after.cost.multiply_adds <= HALF
+    assert called.before.accuracy > 0.8
+    assert list(called.history["epoch"]) == [1, 2]
+    with pytest.raises(UsageError, match="prune has no option epoch; did you mean epochs"):
+        package.prune(called, budget="1K-FLOPs", epoch=1)  # type: ignore[call-arg]
+
+
+def test_images_in_hand_are_those_of_a_pruning(prune: Prune) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    images = rng.integers(0, 180, (240, 12, 12, 3), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, :, label] += 60
+    words = {"epochs": 6, "batch_size": 32, "device": "cpu", "progress": False}
+    trained = package.train(from_json(Path("net.json").read_text()), data=(images, labels), run="t", **words)  # type: ignore[arg-type]
+    left = package.prune(
+        trained.spec,
+        weights=trained.weights,
+        data=(images, labels),
+        budget=f"{HALF}-FLOPs",
+        run="p",
+        **words,  # type: ignore[arg-type]
+    )
+    assert left.report["data"].startswith("own:images-")
 
 
 def test_a_spec_with_weights_is_pruned_as_its_run_is(prune: Prune) -> None:

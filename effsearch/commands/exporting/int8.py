@@ -79,7 +79,7 @@ def load_run_images(
     run = base.run if data in (None, own) else None  # else the splits are those of nobody
     seeds = [stored_setting(run, name) for name in ("split_seed", "seed")]  # a train run's, a baseline run's
     asked = ProxyOptions(
-        data=str(data or own),
+        data=data or str(own),  # it may bring its images along
         proxy_resolution=stored_setting(run, "image_resolution"),
         seed=next((int(seed) for seed in seeds if seed is not None), 0),
     )

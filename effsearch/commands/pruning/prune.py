@@ -27,12 +27,12 @@ from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import memory_as_failure
 from effsearch.proxy_train.pruning.prune import prune_network
 from effsearch.proxy_train.pruning.units import require_torch_pruning
-from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.score import normalisation_of, preprocessing_of
 from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
 from effsearch.results.export.weights import read_network
 from effsearch.results.json_files import read_json, write_json
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import TRAINED_SPEC
+from effsearch.results.run_files import PRUNING_FILE, TRAINED_SPEC
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError
@@ -41,7 +41,6 @@ from effsearch.space.spec import ModelSpec
 from effsearch.space.text import from_json, to_json
 
 PRUNED_FILE = "pruned.safetensors"  # the weights right after, before the training
-RECORD_FILE = "pruning.json"  # what the pruning came to; it is written last
 SCORE_IMAGES = 2_048  # training images that importance and norms are measured on
 SCORE_BATCH = 128
 
@@ -90,12 +89,12 @@ class Left:
     """What a pruning has left of the network."""
 
     model: Network
-    record: dict[str, Any]  # as it stands in RECORD_FILE
+    record: dict[str, Any]  # as it stands in PRUNING_FILE, which is written last
 
 
 def _prune_or_go_on(run: RunDir, model: Network, plan: PrunePlan, compute: Compute, watcher: Watcher) -> Left:
     """Prune, or take what an earlier call has left."""
-    weights, record = run.path / CHECKPOINTS / PRUNED_FILE, run.path / RECORD_FILE
+    weights, record = run.path / CHECKPOINTS / PRUNED_FILE, run.path / PRUNING_FILE
     if record.exists():
         tensors, words = read_tensors(weights, what="the pruned weights", advice=ADVICE)
         left = build_model(_spec_of(words, weights), seed=0)
@@ -108,7 +107,9 @@ def _prune_or_go_on(run: RunDir, model: Network, plan: PrunePlan, compute: Compu
         return Left(left, read_json(record))
     found = prune_planned(model, plan, compute, watcher)
     spec = found.model.spec
-    write_tensors(weights, found.model.state_dict(), {"spec": to_json(spec)})
+    preprocessing = preprocessing_of(plan.train.images, resolution=spec.resolution)
+    words = {"spec": to_json(spec), "preprocessing": preprocessing.to_json()}
+    write_tensors(weights, found.model.state_dict(), words)
     run.write_spec(TRAINED_SPEC, to_json(spec))
     write_json(record, found.record)
     return found

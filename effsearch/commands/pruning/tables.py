@@ -39,7 +39,7 @@ def print_pruning(report: Mapping[str, Any]) -> None:
     )
     test = report["test"]
     say(f"test {test['accuracy']:.2%}, top-5 {test['top5']:.2%}, looked at once, after the training")
-    for note in (*(f"left whole: {line}" for line in report["kept"]), *report["notes"]):
+    for note in (*(f"left whole: {line}" for line in report["kept"]), *report["notes"], *report["warnings"]):
         say(note)
     say(f"network: {report['spec_path']}")
     say(f"weights: {report['weights']}")

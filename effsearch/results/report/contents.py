@@ -22,6 +22,7 @@ from effsearch.results.run_files import (
     FAMILY_FILE,
     HISTORY_FILE,
     LEDGER_FILE,
+    PRUNING_FILE,
     REPORT_FILE,
     StoredSettings,
     read_settings,
@@ -65,6 +66,7 @@ class RunContents:
     family: Mapping[str, Any]  # family/family.json, empty where nobody scaled the winner
     importance: tuple[Mapping[str, str], ...]  # rows of importance.csv
     history: tuple[Mapping[str, str], ...]  # rows of history.csv, a training's epochs
+    pruning: Mapping[str, Any]  # pruning.json, empty of all but a pruning that has pruned
     supernet_seconds: float  # of one core, all rounds
     supernet_losses: tuple[tuple[int, float], ...]  # round and mean training loss of its replicas
     unread: Unread
@@ -98,6 +100,7 @@ def read_contents(run: Path) -> RunContents:
         family=unread.attempt(lambda: _read_if_there(run / FAMILY_FILE), {}),
         importance=unread.attempt(lambda: _read_rows(run / IMPORTANCE_FILE), ()),
         history=unread.attempt(lambda: _read_rows(run / HISTORY_FILE), ()),
+        pruning=unread.attempt(lambda: _read_if_there(run / PRUNING_FILE), {}),
         supernet_seconds=unread.attempt(lambda: _supernet_seconds(run), 0.0),
         supernet_losses=unread.attempt(lambda: _supernet_losses(run), ()),
         unread=unread,

@@ -34,6 +34,7 @@ from effsearch.results.report.page_parts import (
     security_policy,
 )
 from effsearch.results.report.progress import make_progress, progress_json
+from effsearch.results.report.pruning import make_pruning
 from effsearch.results.report.record import MOST_FAILURES, make_failures, make_provenance, make_spending
 from effsearch.results.report.specs import read_spec, read_trained_spec
 from effsearch.results.report.training import TrainingView, make_training, training_charts
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 HEADINGS = {
     "result": "Result",
     "front": "Accuracy against FLOPs",
+    "pruned": "What was pruned",
     "training": "Epoch by epoch",
     "network": "The network",
     "recipe": "The recipe",
@@ -126,6 +128,7 @@ def _views(contents: RunContents, networks: NetworkIndex, state: str) -> dict[st
     return {
         "result": headline,
         "front": front,
+        "pruned": make_pruning(contents),
         "training": training,
         "recipe": training,
         "network": _diagrams(contents, headline, front) if training is None else _trained(contents, training),

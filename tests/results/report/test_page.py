@@ -25,7 +25,8 @@ def test_a_whole_search_has_every_section_that_it_holds(
     write_certificate(run, make_certificate())
     report = page_of(run)
     assert report.unread == ()
-    assert set(report.sections) == set(HEADINGS) - {"coefficients", "ablation"}
+    others = {"coefficients", "ablation", "pruned", "training", "recipe"}
+    assert set(report.sections) == set(HEADINGS) - others
     assert report.num_trainings == 7
     words = words_of(report)
     for fact in ("Search of mbconv on cifar10 within 400M-FLOPs", "60.0% to 70.0% over 2 seeds", "+10.0"):
