@@ -2,9 +2,13 @@
 
 Channels go in chunks, those first whose importance is least for what they save. The network is counted as its spec
 says, with every chunk that goes, so what comes out is never over the budget.
+
+Of several bounds one may hold long before another, and what is saved of it is then worth nothing. How much each is
+worth is not known beforehand, so several prices are tried, and those are taken that lose the least importance.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +22,7 @@ from effsearch.space.narrowing import WidthError, has_width, name_of, narrowed
 from effsearch.space.spec import ModelSpec
 
 LEAST_SHARE = 1 / 8  # of its channels that a part keeps, so that no layer closes
+NUM_PRICE_STEPS = 8  # between counting what is saved of one bound alone and of another alone
 Ranking = Literal["saving", "plain", "even"]
 
 
@@ -62,7 +67,42 @@ def choose_widths(
     Raises:
         BudgetError: Nothing that may go gets the network into the budget; the smallest one is named.
     """
-    chunks = sorted(_chunks(spec, parts, budget, divisor, ranking), key=lambda chunk: chunk.rank)
+    prices = prices_of(count_cost(spec), budget) if ranking == "saving" else [{}]
+    found = [_choose_at(spec, parts, budget, divisor, ranking, one) for one in prices]
+    choice, chunks = min(found, key=lambda one: lost_importance(parts, one[0]))  # the first of equals
+    return _give_back(spec, parts, choice, chunks, budget)
+
+
+def prices_of(whole: Cost, budget: Budget) -> list[dict[str, float]]:
+    """Give what a share of each bound's cost may be worth, by its name in the budget; together they are worth 1.
+
+    Args:
+        whole: Cost of the network; a bound that it is inside of is worth nothing.
+        budget: Of one bound or more, one of which does not hold.
+    """
+    names = [name for name, limit in budget.limits().items() if getattr(whole, name) > limit]
+    steps = NUM_PRICE_STEPS if len(names) < 3 else NUM_PRICE_STEPS // 2
+    counts = itertools.product(range(steps + 1), repeat=len(names))
+    shares = [some for some in counts if sum(some) == steps]
+    shares.sort(key=lambda some: max(some) - min(some))  # of equals, the one that counts all alike
+    return [dict(zip(names, (count / steps for count in some), strict=True)) for some in shares]
+
+
+def lost_importance(parts: Iterable[Part], choice: Choice) -> float:
+    """Give the importance of all channels that go."""
+    return sum(sum(part.scores[: part.width - choice.widths[part.name]]) for part in parts)
+
+
+def _choose_at(
+    spec: ModelSpec,
+    parts: Sequence[Part],
+    budget: Budget,
+    divisor: int,
+    ranking: Ranking,
+    prices: Mapping[str, float],
+) -> tuple[Choice, list[_Chunk]]:
+    """Give the fewest chunks, in their order at these prices, without which the network is inside the budget."""
+    chunks = sorted(_chunks(spec, parts, prices, divisor, ranking), key=lambda chunk: chunk.rank)
     smallest = _settle(spec, parts, chunks, divisor)
     if smallest is None or not budget.allows(count_cost(smallest.spec)):
         raise BudgetError(_out_of_reach(spec, smallest, budget, divisor))
@@ -74,11 +114,11 @@ def choose_widths(
         low, high = (low, middle) if is_enough else (middle, high)
     choice = _settle(spec, parts, chunks[:high], divisor)
     assert choice is not None
-    return _give_back(spec, parts, choice, chunks[:high], budget)
+    return choice, chunks[:high]
 
 
 def _chunks(
-    spec: ModelSpec, parts: Iterable[Part], budget: Budget, divisor: int, ranking: Ranking
+    spec: ModelSpec, parts: Iterable[Part], prices: Mapping[str, float], divisor: int, ranking: Ranking
 ) -> list[_Chunk]:
     walk = [layer for layer in layers(spec) if has_width(layer)]
     whole = count_cost(spec)
@@ -90,7 +130,7 @@ def _chunks(
             gone = part.scores[part.width - above : part.width - width]
             mean = sum(gone) / len(gone)
             if ranking == "saving":
-                saved = _saving(walk, part, above - width, whole, budget) / (above - width)
+                saved = _saving(walk, part, above - width, whole, prices) / (above - width)
                 mean = mean / saved if saved > 0 else float("inf")
             elif ranking == "even":
                 mean = (part.width - width) / part.width
@@ -105,8 +145,10 @@ def widths_below(width: int, divisor: int) -> list[int]:
     return list(range((width - 1) // divisor * divisor, least - 1, -divisor))
 
 
-def _saving(walk: Sequence[Layer], part: Part, num_channels: int, whole: Cost, budget: Budget) -> float:
-    """Give which share of what is bounded, and too much, so many channels of a part cost by themselves."""
+def _saving(
+    walk: Sequence[Layer], part: Part, num_channels: int, whole: Cost, prices: Mapping[str, float]
+) -> float:
+    """Give what so many channels of a part cost by themselves, at the price of each whole cost."""
     before, left = ZERO_COST, ZERO_COST
     for layer in walk:
         name = name_of(layer)
@@ -124,9 +166,8 @@ def _saving(walk: Sequence[Layer], part: Part, num_channels: int, whole: Cost, b
             )
         )
     share = 0.0
-    for name, limit in budget.limits().items():
-        if getattr(whole, name) > limit:
-            share += (getattr(before, name) - getattr(left, name)) / getattr(whole, name)
+    for name, price in prices.items():
+        share += price * (getattr(before, name) - getattr(left, name)) / getattr(whole, name)
     return share
 
 

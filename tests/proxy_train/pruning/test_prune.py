@@ -10,7 +10,14 @@ from torch import nn
 
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.measure import check_count, count_parameters
-from effsearch.proxy_train.pruning.choose import Part, Ranking, choose_widths, layer_widths, widths_below
+from effsearch.proxy_train.pruning.choose import (
+    Part,
+    Ranking,
+    choose_widths,
+    layer_widths,
+    prices_of,
+    widths_below,
+)
 from effsearch.proxy_train.pruning.importance import IMPORTANCES, Importance, score_channels, settle_norms
 from effsearch.proxy_train.pruning.prune import (
     RANKINGS,
@@ -267,6 +274,37 @@ def test_parts_get_back_what_still_fits() -> None:
         if choice.widths[part.name] < part.width:
             widths = choice.widths | {part.name: choice.widths[part.name] + 8}
             assert not budget.allows(count_cost(narrowed(spec, layer_widths(parts, widths))))
+
+
+def test_a_bound_that_holds_takes_nothing_more() -> None:
+    """Wide layers of small maps have the parameters, narrow ones of large maps the multiply-adds."""
+    spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=24, num_classes=10)
+    model = lived_in(spec)
+    found = find_units(model)
+    scores = score_channels(model, found.units, "taylor", [batch_of(spec, seed=1)])
+    parts = [part_of(unit, scores[unit.name]) for unit in found.units]
+    whole = count_cost(spec)
+    alone = [
+        Budget(multiply_adds=whole.multiply_adds // 2),
+        Budget(parameters=int(whole.parameters * 0.4)),
+    ]
+    both = Budget(multiply_adds=alone[0].multiply_adds, parameters=alone[1].parameters)
+    ways = [choose_widths(spec, parts, one, divisor=8, ranking="saving") for one in (*alone, both)]
+    cost = count_cost(ways[2].spec)
+    assert both.allows(cost)
+    assert cost.parameters > 0.8 * int(whole.parameters * 0.4)
+    assert cost.multiply_adds > 0.8 * (whole.multiply_adds // 2)
+
+
+def test_prices_of_bounds_are_of_those_that_do_not_hold() -> None:
+    whole = Cost(multiply_adds=100, parameters=10, activations=10)
+    assert prices_of(whole, Budget(multiply_adds=50, parameters=10)) == [{"multiply_adds": 1.0}]
+    two = prices_of(whole, Budget(multiply_adds=50, parameters=5))
+    assert two[0] == {"multiply_adds": 0.5, "parameters": 0.5}
+    assert {"multiply_adds": 1.0, "parameters": 0.0} in two
+    three = prices_of(whole, Budget(multiply_adds=50, parameters=5, activations=5))
+    assert (len(two), len(three)) == (9, 15)
+    assert all(sum(one.values()) == 1 for one in (*two, *three))
 
 
 @pytest.mark.parametrize(
