@@ -7,7 +7,8 @@
 A network of NAS-Bench-Macro is trained on CIFAR-10 by `effsearch train --recipe fast`, pruned to half of its
 multiply-adds, and trained for two epochs more. `narrow` is the same network with all widths scaled until it fits, and
 `rebuilt` the one that `taylor` has left, both trained from fresh weights for as many epochs at the recipe's own rate.
-Everything goes on where it stopped, in --folder; what stands in results/prune.jsonl is not repeated.
+The arms `NAME-even` are what `effsearch prune` does by default, the others its `--share global`. Everything goes on
+where it stopped, in --folder; what stands in results/prune.jsonl is not repeated.
 """
 
 import argparse
@@ -40,7 +41,7 @@ TRAIN_EPOCHS = 6
 
 
 def settings_of(name: str) -> PruneSettings:
-    """Give how an arm prunes: `taylor`, `taylor-plain`, `magnitude-even`, `taylor-4-steps`."""
+    """Give how an arm prunes: `taylor` (globally), `taylor-plain`, `magnitude-even`, `taylor-4-steps`."""
     importance, *rest = name.split("-")
     settings = PruneSettings(
         importance=importance,  # type: ignore[arg-type]  # the parser has checked it

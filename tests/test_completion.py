@@ -43,6 +43,7 @@ def ask(folder: Path, line: str, *, shell: str = "bash") -> subprocess.Completed
         ("effsearch train --recipe e", ["efficientnet", "efficientnetv2"]),
         ("effsearch prune runs/", ["runs/photos", "runs/trained"]),
         ("effsearch prune --importance ", ["taylor", "magnitude", "bn"]),
+        ("effsearch prune --share ", ["even", "global"]),
         ("effsearch export x --to onnx", ["onnx", "onnx-int8"]),
         ("effsearch export runs/", ["runs/photos", "runs/trained"]),
         ("effsearch scale --base mobilenet-v", ["mobilenet-v1", "mobilenet-v2", "mobilenet-v3-large"]),

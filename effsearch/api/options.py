@@ -146,6 +146,7 @@ class PruneOptions(TypedDict, total=False):
     weights: PathName | None
     data: Images | None
     importance: Literal["taylor", "magnitude", "bn"]
+    share: Literal["even", "global"]
     steps: int
     divisor: int
     recipe: Literal["efficientnet", "efficientnetv2", "fast"]

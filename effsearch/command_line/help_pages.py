@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "cpus_per_trial",
         ),
     ),
-    "Pruning": ("importance", "steps"),
+    "Pruning": ("importance", "share", "steps"),
     "Export": ("to", "weights", "features", "calibration_images"),
     "Output": ("run", "out", "storage", "as_json", "config"),
 }

@@ -31,6 +31,13 @@ class ImportanceChoice(StrEnum):
     bn = "bn"
 
 
+class ShareChoice(StrEnum):
+    """How many channels each layer loses."""
+
+    even = "even"
+    importance = "global"
+
+
 def prune(
     network: Annotated[
         str, typer.Argument(help="Train run, for its best weights; or spec file, preset or baseline run.")
@@ -57,6 +64,13 @@ def prune(
             "weights; or those with the least scales of norms."
         ),
     ] = ImportanceChoice.taylor,
+    share: Annotated[
+        ShareChoice,
+        typer.Option(
+            help="How many channels go from where: of every layer the same share; or from all layers those that are "
+            "missed least."
+        ),
+    ] = ShareChoice.even,
     steps: Annotated[
         int, typer.Option(help="Steps to the budget; the importance is measured anew before each.")
     ] = 1,
@@ -84,7 +98,7 @@ def prune(
     from effsearch.commands.pruning.plan import PruneOptions
     from effsearch.commands.pruning.prune import run_prune
     from effsearch.commands.pruning.tables import print_pruning
-    from effsearch.proxy_train.pruning.prune import RANKINGS, PruneSettings
+    from effsearch.proxy_train.pruning.prune import PruneSettings, ranking_of
     from effsearch.space.budget import parse_budget
 
     options = PruneOptions(
@@ -94,7 +108,7 @@ def prune(
         data=data,
         settings=PruneSettings(
             importance=importance.value,
-            ranking=RANKINGS[importance.value],
+            ranking=ranking_of(importance.value, share.value),
             num_steps=steps,
             divisor=divisor,
         ),

@@ -113,6 +113,17 @@ def test_a_training_is_pruned_into_the_budget_and_says_what_it_cost(prune: Prune
     assert Path("pruned", "history.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.parametrize("importance", ["taylor", "magnitude"])
+def test_channels_may_go_from_where_they_are_missed_least(prune: Prune, importance: str) -> None:
+    words = ("--importance", importance, "--divisor", "2", "--json")
+    report = prune(*words, "--share", "global").json
+    even = prune(*words, run="even").json
+    assert (report["share"], even["share"]) == ("global", "even")
+    assert report["multiply_adds"] <= HALF
+    assert report["widths"] != even["widths"]
+    refuses(prune(*words), 2, "pruning.ranking was")
+
+
 def test_every_bound_holds(prune: Prune) -> None:
     few = count_cost(SPEC).parameters * 2 // 5
     report = prune("--max-params", f"{few}", "--json").json

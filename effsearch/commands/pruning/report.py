@@ -42,6 +42,7 @@ def make_report(
         "source": {"network": plan.base.name, "weights": str(plan.weights)},
         "budget": plan.budget.limits(),
         "importance": plan.settings.importance,
+        "share": "even" if plan.settings.ranking == "even" else "global",
         "steps": plan.settings.num_steps,
         "divisor": plan.settings.divisor,
         **record,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +16,17 @@ from effsearch.space.cost import Cost, count_cost
 from effsearch.space.narrowing import renamed_blocks, widths_of
 from effsearch.space.spec import ModelSpec
 
-# In which order channels go. A change of the loss may be held against what is saved by it; the size of weights, which
-# is relative to its layer, may not: that closes the dearest layers (`benchmarks/prune.py`).
+Share = Literal["even", "global"]
+
+# In which order channels go, where layers need not lose the same share. A change of the loss may be held against what
+# is saved by it; the size of weights, which is relative to its layer, may not: that closes the dearest layers
+# (`benchmarks/prune.py`).
 RANKINGS: dict[Importance, Ranking] = {"taylor": "saving", "magnitude": "plain", "bn": "plain"}
+
+
+def ranking_of(importance: Importance, share: Share) -> Ranking:
+    """Give the order in which channels go: the same share of each layer, or as their importance says."""
+    return "even" if share == "even" else RANKINGS[importance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

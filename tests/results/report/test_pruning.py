@@ -24,7 +24,7 @@ SETTINGS = {
     "data": "photos",
     "weights": "run/checkpoints/best.safetensors",
     "budget": {"multiply_adds": 41_000_000},
-    "pruning": {"importance": "taylor", "num_steps": 4, "divisor": 8},
+    "pruning": {"importance": "taylor", "ranking": "even", "num_steps": 4, "divisor": 8},
     "training": {"name": "fast", "num_epochs": 3},
 }
 
@@ -53,6 +53,7 @@ def test_a_pruning_has_accuracy_cost_and_widths_before_and_after(make_run: MakeR
         "stages.0.0 mbconv 96 > 40 - 24",
         "Left whole: stages.1.0: its shortcut is a pool.",
         "41M FLOPs",
+        "Share of each layer even",
         "run/checkpoints/best.safetensors",
     ):
         assert words in text, words
