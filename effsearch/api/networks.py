@@ -35,8 +35,8 @@ def train(network: Network, *, progress: bool = True, **options: Unpack[TrainOpt
     """Train a network properly, and test it once; the same call with the same `run` goes on where it was stopped.
 
     Args:
-        network: A baseline run, for its winner and its data; a network of one, a `ModelSpec`, a preset or a
-            spec file.
+        network: A baseline run, for its winner and its data; what `train` or `prune` gave, to go on from its best
+            weights in another run; a network of a run, a `ModelSpec`, a preset or a spec file.
         progress: Whether stderr tells how far it is.
         options: See below.
 

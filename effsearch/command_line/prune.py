@@ -17,6 +17,7 @@ from effsearch.command_line.shared import (
     PrecisionOption,
     Run,
     Task,
+    load_own_images,
     own_run,
     placement_of,
 )
@@ -55,7 +56,10 @@ def prune(
         typer.Option(help="A .safetensors under effsearch's names or an export's; default: the run's best."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Images that the weights were trained on; default: the run's.")
+        str | None,
+        typer.Option(
+            help="Images that the weights were trained on; default: the run's.", callback=load_own_images
+        ),
     ] = None,
     importance: Annotated[
         ImportanceChoice,

@@ -32,7 +32,13 @@ class RecipeChoice(StrEnum):
 
 
 def train(
-    network: Annotated[str, typer.Argument(help="Baseline run, for its winner; spec file, or preset.")],
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="Baseline run, for its winner; train or prune run, to go on from its best weights in another run; "
+            "spec file, or preset."
+        ),
+    ],
     data: Annotated[
         str | None,
         typer.Option(

@@ -69,7 +69,15 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
         UsageError: There is no run, or it has not come to a result.
     """
     from effsearch.results.newest import newest_run
-    from effsearch.results.run_files import REPORT_FILE, is_run, read_report, read_settings
+    from effsearch.results.run_files import (
+        REPORT_FILE,
+        SPECS_FOLDER,
+        TRAINED_SPEC,
+        TRAINING_COMMANDS,
+        is_run,
+        read_report,
+        read_settings,
+    )
 
     if base is None:
         newest = newest_run("baseline", runs_root, having=REPORT_FILE)
@@ -86,6 +94,9 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
     if not is_run(path):
         raise UsageError(f"no run at {base}: give a run directory, a spec file or a preset")
     command = read_settings(path).command
+    if command in TRAINING_COMMANDS:
+        spec_path = path / SPECS_FOLDER / f"{TRAINED_SPEC}.json"
+        raise UsageError(f"{base} is a {command} run; give its network, {spec_path}, or a baseline run")
     if command != "baseline":
         raise UsageError(f"{base} is a {command} run; give a baseline run, a spec file or a preset")
     report = read_report(path)

@@ -140,9 +140,22 @@ def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -
     assert profile["multiply_adds"] == profile["fvcore_conv_linear"]
     again = prune("--json", network="pruned", budget=f"{HALF // 2}-FLOPs", run="twice").json
     assert again["multiply_adds"] <= HALF // 2
-    words = ("--init", "pruned/checkpoints/best.safetensors", "--epochs", "1", "--batch-size", "32")
-    more = effsearch("train", "pruned/specs/trained.json", "--data", "colours", *words, "--run", "more")
-    assert more.code == 0, more.err
+    words = ("--epochs", "1", "--batch-size", "32", "--device", "cpu", "--json")
+    by_run = effsearch("train", "pruned", *words, "--run", "more")
+    assert "init: " in by_run.err
+    more = by_run.json
+    best = "pruned/checkpoints/best.safetensors"
+    assert more["init"]["path"] == best
+    assert (more["network"], more["data"]) == ("pruned", "colours")
+    by_hand = ("pruned/specs/trained.json", "--data", "colours", "--init", best)
+    same = effsearch("train", *by_hand, *words, "--run", "by-hand").json
+    assert same["test"] == more["test"]
+    assert same_tensors(weights_of("more"), weights_of("by-hand"))
+    fresh = effsearch(
+        "train", "pruned/specs/trained.json", "--data", "colours", *words, "--run", "fresh"
+    ).json
+    assert fresh["init"] is None
+    refuses(effsearch("scale", "--base", "pruned"), 2, "give its network, pruned/specs/trained.json")
     assert effsearch("status", "pruned").out.splitlines()[0] == "prune in pruned: ended"
 
 

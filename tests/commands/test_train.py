@@ -440,3 +440,18 @@ def test_a_training_at_chance_level_says_so_and_what_to_try(train: Train) -> Non
     assert "nothing was learned: the best weights score" in ended.out
     assert "try more --epochs (these were 1), another --lr (the peak was 1e-09)" in ended.out
     assert "nothing was learned" not in train(run="longer").out
+
+
+def test_a_training_is_begun_with_what_another_has_left(train: Train, effsearch: Effsearch) -> None:
+    """On the same images in the same splits, so that its test images are unseen here too."""
+    assert train("--seed", "5").code == 0
+    words = ("--epochs", "1", "--batch-size", "32", "--device", "cpu", "--run", "on", "--json")
+    report = effsearch("train", "run", *words).json
+    settings = json.loads(Path("on", "settings.json").read_text())["settings"]
+    assert (settings["split_seed"], settings["seed"], settings["data"]) == (5, 0, "colours")
+    assert settings["init"] == "run/checkpoints/best.safetensors"
+    assert effsearch("train", "run", *words).json == report
+    named = effsearch("train", "run", "--init", "run/checkpoints/last.safetensors", *words)
+    refuses(named, 2, "init was run/checkpoints/best.safetensors")
+    Path("run", "report.json").unlink()
+    refuses(effsearch("train", "run", *words[:-2], "third"), 2, "has no result yet")

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.inputs import Base, data_of_base, read_base
+from effsearch.commands.exporting.trained import best_weights, is_training, read_trained
+from effsearch.commands.in_hand import SpecInHand
+from effsearch.commands.inputs import Base, data_of_base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import (
     ProxyOptions,
@@ -32,7 +34,7 @@ from effsearch.space.spec import ModelSpec
 class TrainOptions:
     """What a user says; None leaves it to effsearch."""
 
-    network: str  # preset, spec file or baseline run
+    network: str  # preset, spec file, or run of baseline, train or prune
     data: str | None = None
     recipe: RecipeName = "fast"
     num_epochs: int | None = None
@@ -81,7 +83,7 @@ def plan_training(options: TrainOptions, watcher: Watcher) -> TrainPlan:
     Raises:
         EffsearchError: The network, the data or a number of the recipe does not hold.
     """
-    base = read_base(options.network, runs_root=options.runs_root)
+    base = read_trained(options.network, runs_root=options.runs_root)
     fitting, images = fit_to_images(options, base, watcher)
     return plan_network(options, base.name, base.spec, fitting, images, base=base)
 
@@ -183,12 +185,21 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
     }
 
 
-def with_stored_initial(options: TrainOptions) -> TrainOptions:
-    """Go on with the weights that a run began with, where they are not named again."""
-    stored = stored_setting(options.run, "init")
-    if options.initial is not None or stored is None:
+def with_initial(options: TrainOptions) -> TrainOptions:
+    """Begin with the weights that the run began with, or the best of the training that is gone on from.
+
+    Weights that the user names come before both.
+    """
+    if options.initial is not None:
         return options
-    return dataclasses.replace(options, initial=Path(str(stored)))
+    stored = stored_setting(options.run, "init")
+    if stored is not None:
+        return dataclasses.replace(options, initial=Path(str(stored)))
+    if isinstance(options.network, SpecInHand) or not is_training(Path(options.network)):
+        return options
+    return dataclasses.replace(
+        options, initial=best_weights(read_trained(options.network, runs_root=options.runs_root))
+    )
 
 
 def _sha256_of(path: Path, run: Path | None) -> str:
@@ -227,8 +238,9 @@ def _data_and_seed(options: TrainOptions, base: Base) -> tuple[str, int]:
     data = options.data or own
     if data != own and _is_same(data, own):  # what is equal stays as it came: it may bring its images along
         data = own
-    stored = stored_setting(base.run, "seed") if data == own else None
-    return data, options.seed if stored is None else int(stored)
+    names = ("split_seed", "seed") if data == own else ()  # a training's, a search's
+    stored = (stored_setting(base.run, name) for name in names)
+    return data, next((int(seed) for seed in stored if seed is not None), options.seed)
 
 
 def _is_same(data: str, other: str) -> bool:

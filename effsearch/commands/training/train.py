@@ -15,7 +15,7 @@ from effsearch.commands.training.plan import (
     TrainPlan,
     plan_training,
     run_settings,
-    with_stored_initial,
+    with_initial,
 )
 from effsearch.commands.training.report import (
     CHECKPOINTS,
@@ -101,7 +101,7 @@ def train_planned(
 ) -> dict[str, Any] | None:
     """Train what was planned; see `run_train`."""
     check_batch(plan.training, num_images=len(plan.images.train), group=group)
-    options = with_stored_initial(options)
+    options = with_initial(options)
     model, transfer = _begin(plan, options)
     model = model.to(compute.device)
     if not group.is_first:
