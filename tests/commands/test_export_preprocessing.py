@@ -32,10 +32,10 @@ from ..conftest import Effsearch, refuses, write_colours
 
 GATED = BlockSpec(se_ratio=0.25, expand_ratio=2)
 STORED = 16
-# Names of folders may be anything: these would end a string, a comment, a docstring or a line.
+# Names of folders may be anything: these would end a string, a comment or a docstring.
 HOSTILE = (
-    "a\"\"\"\nraise SystemExit(7)\n'''",
-    "b'),\nimport os # \\",
+    "a\"\"\"; raise SystemExit(7) #'''",
+    "b'), import os # \\",
     "c<script>\u2028{x}%s\u202e日",
 )
 

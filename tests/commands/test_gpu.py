@@ -149,12 +149,12 @@ def test_a_proxy_is_validated_on_the_device_it_scored_on(tmp_path: Path) -> None
     stored["settings"] |= {"data": "synthetic", "data_fingerprint": "0", "seed": 0, "fidelity": {}}
     stored["settings"]["training"] = json.loads(json.dumps(train_settings_record(device="cuda")))
     (run / "settings.json").write_text(json.dumps(stored))
-    assert _read_baseline(run, "cuda").command == "baseline"
+    assert _read_baseline(run, Placement(num_workers=1, device="cuda")).command == "baseline"
     with pytest.raises(UsageError, match="was scored on cuda, so nothing new compares with it on cpu"):
-        _read_baseline(run, "cpu")
+        _read_baseline(run, Placement(num_workers=1))
     stored["settings"]["training"] = json.loads(json.dumps(train_settings_record(precision="bfloat16")))
     (run / "settings.json").write_text(json.dumps(stored))
-    assert _read_baseline(run, "cpu", "bfloat16").command == "baseline"
+    assert _read_baseline(run, Placement(num_workers=1, precision="bfloat16")).command == "baseline"
     with pytest.raises(
         UsageError, match="was scored in bfloat16, so nothing new compares with it in float32"
     ):

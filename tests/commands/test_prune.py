@@ -107,7 +107,7 @@ def test_a_training_is_pruned_into_the_budget_and_says_what_it_cost(prune: Prune
     assert {row["part"] for row in report["widths"]} >= {"stem", "stages.0.1", "head.conv"}
     settings = json.loads(Path("pruned", "settings.json").read_text())
     assert settings["command"] == "prune"
-    assert settings["settings"]["budget"] == {"multiply_adds": HALF}
+    assert settings["settings"]["budget_limits"] == {"multiply_adds": HALF}
     assert json.loads(Path("pruned", "report.json").read_text()) == report
     read_network(spec, Path(report["weights"]))
     assert Path("pruned", "history.csv").read_text().count("\n") == 3

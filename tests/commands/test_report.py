@@ -63,5 +63,5 @@ def test_a_report_is_refused_in_one_line(effsearch: Effsearch, run: Path) -> Non
         pass
     report = effsearch("report", "trained", "--json").json
     assert {"result", "training", "recipe"} <= set(report["sections"])
-    (run / "ledger.jsonl").write_text("{\n{\n")
+    (run / "ledger.jsonl").write_text("{\n" + (run / "ledger.jsonl").read_text())
     refuses(effsearch("report", str(run)), 1, "ledger.jsonl line 1 is damaged")

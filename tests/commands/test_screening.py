@@ -184,7 +184,9 @@ def test_the_screening_stands_in_the_ledger_once_for_each_network_and_again_for_
 
 def test_each_of_several_budgets_has_its_winner(screened: Any) -> None:
     lower, upper = screened["winners"]
-    assert [winner["budget"] for winner in (lower, upper)] == [dataclasses.asdict(one) for one in BUDGETS]
+    assert [winner["budget"] for winner in (lower, upper)] == [
+        {"multiply_adds": one.multiply_adds, "parameters": None, "activations": None} for one in BUDGETS
+    ]
     for winner, budget in zip((lower, upper), BUDGETS, strict=True):
         assert budget.multiply_adds is not None
         assert winner["multiply_adds"] <= budget.multiply_adds

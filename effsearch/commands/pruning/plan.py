@@ -152,7 +152,8 @@ def run_settings(plan: PrunePlan, options: PruneOptions) -> dict[str, Any]:
         "network_hash": network_hash(plan.base.spec),  # before pruning
         "weights": str(plan.weights),
         "weights_sha256": _sha256_of(plan.weights),
-        "budget": plan.budget.limits(),
+        "budget": str(plan.budget),
+        "budget_limits": plan.budget.limits(),
         "pruning": dataclasses.asdict(plan.settings),
         "data": train.data,
         "data_fingerprint": train.images.fingerprint,
