@@ -158,7 +158,7 @@ def test_a_proxy_is_validated_on_the_device_it_scored_on(tmp_path: Path) -> None
     with pytest.raises(
         UsageError, match="was scored in bfloat16, so nothing new compares with it in float32"
     ):
-        _read_baseline(run, "cpu", "float32")
+        _read_baseline(run, Placement(num_workers=1))
 
 
 def test_neither_device_nor_share_is_stored_as_a_place() -> None:
