@@ -37,6 +37,7 @@ from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
+from effsearch.results.export.namings import all_names
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC, has_report
 from effsearch.space.errors import RunError
@@ -153,7 +154,7 @@ def _begin(plan: TrainPlan, options: TrainOptions) -> tuple[Network, Transfer | 
     narrow_classifier(model)
     if options.initial is None or (not options.initial.exists() and _needs_no_initial(options.run)):
         return model, None
-    return model, load_initial(model, options.initial)
+    return model, load_initial(model, options.initial, all_names(plan.spec))
 
 
 def _needs_no_initial(run: Path | None) -> bool:
