@@ -24,7 +24,7 @@ from effsearch.commands.inputs import read_text
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.proxy_train.data.synthetic import render_images
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.budget import parse_budget
 from effsearch.space.outcome import Fidelity

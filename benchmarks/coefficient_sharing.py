@@ -27,8 +27,9 @@ from recording import append_record, read_records
 from effsearch.commands.scaling.search import search_rules
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
-from effsearch.proxy_train.score import ProxyEvaluator, for_short_training
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.screen import score_inherited
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.supernet import Supernet
 from effsearch.proxy_train.supernet_train import SupernetSettings, make_supernet_optimizer, train_steps
 from effsearch.proxy_train.train import TrainSettings

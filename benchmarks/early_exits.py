@@ -21,7 +21,8 @@ from scipy.stats import kendalltau
 
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.score import for_short_training, normalisation_of, score_on_split
+from effsearch.proxy_train.score import normalisation_of, score_on_split
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier, train_model
 from effsearch.space.canonical import network_hash
 from effsearch.space.outcome import Fidelity, derive_seed

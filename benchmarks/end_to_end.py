@@ -26,7 +26,7 @@ from jobs import Arm, train_arms
 from macro_data import canonical_key, load_cifar, load_table, macro_space, ordered_keys, shared_data, spec_of
 from recording import append_record, read_records
 
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.results.screened import SECOND
 from effsearch.search.problem import SamplerName

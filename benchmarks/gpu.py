@@ -36,14 +36,10 @@ from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.proxy_train.device import compute_on, resolve_device
 from effsearch.proxy_train.device_names import DeviceKind
+from effsearch.proxy_train.evaluator import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.gpu_memory import measure_gpu_slots
-from effsearch.proxy_train.score import (
-    ProxyEvaluator,
-    evaluate_on_test,
-    for_short_training,
-    normalisation_of,
-    opened_images,
-)
+from effsearch.proxy_train.score import normalisation_of, opened_images
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.train import EpochLog, TrainSettings, make_optimizer, train_model
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.results.run_files import read_settings

@@ -11,7 +11,7 @@ from recording import append_record, read_records
 
 from effsearch.commands.placement import usable_cores
 from effsearch.commands.pools import prepare_local_worker
-from effsearch.proxy_train.score import ProxyEvaluator, evaluate_on_test
+from effsearch.proxy_train.evaluator import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.search.placement.executor import drive
 from effsearch.search.placement.local_pool import ProcessPool

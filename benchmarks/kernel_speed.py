@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.kernels.switch import can_narrow, narrow_products, turn_on, turned_off
-from effsearch.proxy_train.score import for_short_training
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.train import TrainSettings, make_optimizer
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.space.outcome import Fidelity

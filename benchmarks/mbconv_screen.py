@@ -22,7 +22,7 @@ from jobs import Arm, TestEvaluator, train_arms
 from effsearch.commands.inputs import read_space, read_text
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.results.ledger import LedgerEntry, read_entries
 from effsearch.results.run_files import LEDGER_FILE, read_report, read_settings

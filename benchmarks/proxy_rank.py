@@ -26,7 +26,7 @@ from recording import RESULTS, append_record, read_records
 from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.augment import AugmentSettings
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.supernet_train import SupernetSettings
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker

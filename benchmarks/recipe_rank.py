@@ -24,14 +24,9 @@ from torch import nn
 
 from effsearch.commands.baseline.screen_plan import stored_plan
 from effsearch.proxy_train.data.datasets import ImageData
-from effsearch.proxy_train.score import (
-    Score,
-    for_short_training,
-    normalisation_of,
-    score_on_split,
-    train_proxy,
-)
+from effsearch.proxy_train.score import Score, normalisation_of, score_on_split
 from effsearch.proxy_train.screen import compute_norm_statistics
+from effsearch.proxy_train.short_training import for_short_training, train_proxy
 from effsearch.proxy_train.supernet import Supernet
 from effsearch.proxy_train.supernet_train import SupernetSettings, load_supernet
 from effsearch.proxy_train.train import TrainSettings, train_model

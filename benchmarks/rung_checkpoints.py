@@ -21,7 +21,7 @@ from recording import append_record, read_records
 
 from effsearch.commands.placement import usable_cores
 from effsearch.commands.pools import prepare_local_worker
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.search.ablation import mean_interval
 from effsearch.search.fidelity import continue_rungs, make_rungs

@@ -20,7 +20,8 @@ from effsearch.proxy_train.batches import choose_rows
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.kernels.switch import turned_off
-from effsearch.proxy_train.score import for_short_training, normalisation_of
+from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.train import TrainingStopped, TrainSettings, narrow_classifier, train_model
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.space.cost import layer_cost

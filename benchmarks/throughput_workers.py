@@ -13,7 +13,8 @@ from recording import append_record
 from throughput_loops import NAME
 
 from effsearch.commands.pools import prepare_local_worker
-from effsearch.proxy_train.score import ProxyEvaluator, train_proxy
+from effsearch.proxy_train.evaluator import ProxyEvaluator
+from effsearch.proxy_train.short_training import train_proxy
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.search.placement.executor import drive

@@ -1,36 +1,39 @@
 """Ask an exported ONNX network what is on a picture.
 
-    python examples/classify.py photos.onnx photos/beach/000.jpg photos
+    python examples/classify.py photos.onnx photo.jpg
 
-The third word is the data that the network was trained on: it says how images are normalised and what the classes are
-called. onnxruntime alone runs the network.
+onnxruntime, Pillow and numpy are all it needs: a model that was exported with the weights of a training says itself
+how pictures become its input and what the classes are called.
 """
 
+import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
-
-from effsearch.proxy_train.data.cache import default_cache_dir
-from effsearch.proxy_train.data.datasets import load_images
-from effsearch.proxy_train.data.images import decode_image
+from PIL import Image, ImageOps
 
 
-def main(model: str, picture: str, data: str) -> None:
-    """Print the classes, the likeliest first."""
-    if not Path(model).is_file():
-        raise SystemExit(f"no model at {model}: effsearch export runs/trained --to onnx --out {model}")
+def classify(model: str, picture: str) -> dict[str, float]:
+    """Give the share of each class, the likeliest first."""
     session = onnxruntime.InferenceSession(model)
-    resolution = session.get_inputs()[0].shape[2]
-    images = load_images(data, resolution=resolution, cache_dir=default_cache_dir())
-    pixels = decode_image(Path(picture), resolution).astype(np.float32) / 255  # (resolution, resolution, 3)
-    pixels = (pixels - np.float32(images.channel_mean)) / np.float32(images.channel_std)
-    [scores] = session.run(None, {"images": pixels.transpose(2, 0, 1)[None]})[0]
+    words = session.get_modelmeta().custom_metadata_map
+    if "class_names" not in words:
+        raise SystemExit(f"{model} does not name its classes: export a trained network, effsearch train RUN")
+    stored, resolution = (json.loads(words[name]) for name in ("stored_resolution", "resolution"))
+    upright = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    square = ImageOps.fit(upright, (stored, stored), Image.Resampling.BICUBIC)  # the middle of the picture
+    mean, std = (np.array(json.loads(words[name])) for name in ("mean", "std"))
+    pixels = (np.asarray(square) * json.loads(words["pixel_scale"]) - mean) / std  # (stored, stored, 3)
+    channels = [Image.fromarray(channel.astype(np.float32)) for channel in pixels.transpose(2, 0, 1)]
+    if stored != resolution:
+        channels = [one.resize((resolution, resolution), Image.Resampling.BILINEAR) for one in channels]
+    ((scores,),) = session.run(None, {"images": np.stack(channels)[None]})
     shares = np.exp(scores - scores.max())
-    for label in np.argsort(-shares):
-        print(f"{images.class_names[label]}: {shares[label] / shares.sum():.1%}")
+    named = dict(zip(json.loads(words["class_names"]), (shares / shares.sum()).tolist(), strict=True))
+    return dict(sorted(named.items(), key=lambda one: -one[1]))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    for name, share in classify(*sys.argv[1:3]).items():
+        print(f"{name}: {share:.1%}")

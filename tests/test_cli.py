@@ -107,7 +107,7 @@ def test_a_resumed_run_counts_the_total(main_job: dict[str, Any], effsearch: Eff
     assert again.code == 0, again.err
     assert again.json["trials"] == 4
     other = effsearch("baseline", "--budget", "300M-FLOPs", "--trials", "4", "--run", run, *TINY)
-    refuses(other, 2, "budget was 400M-FLOPs, now 300M-FLOPs")
+    refuses(other, 2, "--budget was 400M-FLOPs, now 300M-FLOPs;")
 
 
 def test_a_run_without_a_time_is_the_same_twice(main_job: dict[str, Any], effsearch: Effsearch) -> None:

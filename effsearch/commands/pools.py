@@ -12,8 +12,8 @@ from effsearch.commands.placement import Placement
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, WorkAtNode, ship_images
 from effsearch.proxy_train.device import gpu_of_worker, visible_gpus
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.own_training import OwnEvaluator
-from effsearch.proxy_train.score import ProxyEvaluator
 from effsearch.proxy_train.shared_folder import share_with_workers
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker

@@ -14,7 +14,8 @@ import torch
 
 from effsearch.proxy_train.device import compute_on, resolve_device, slots_for_memory
 from effsearch.proxy_train.memory import memory_as_failure
-from effsearch.proxy_train.score import normalisation_of, opened_images, score_on_split, train_proxy
+from effsearch.proxy_train.score import normalisation_of, opened_images, score_on_split
+from effsearch.proxy_train.short_training import train_proxy
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Fidelity, TrainingFailed

@@ -11,12 +11,20 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from effsearch.space.errors import RunError
 
 HASH_KEY = "sha256"
+
+
+def to_bytes(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> bytes:
+    """Give tensors on any device, and some words about them, as the bytes of a safetensors file.
+
+    With one word, or none, the same tensors are the same bytes: the library writes several in an order that changes.
+    """
+    return save(_plain(tensors), dict(words))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str:
@@ -25,16 +33,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], words: Mapping[str,
     Raises:
         RunError: The file cannot be written; what was there before is untouched.
     """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = _plain(tensors)
     digest = hash_tensors(plain, words)
+    content = to_bytes(plain, {**words, HASH_KEY: digest})
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(exist_ok=True)  # not its parents: a run whose disk is gone is not begun elsewhere
-        save_file(plain, part, metadata={**words, HASH_KEY: digest})
-        with part.open("rb+") as file:  # on the disk before it takes its name
-            os.fsync(file.fileno())
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before it takes its name
         part.replace(path)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         _remove(part)
         raise RunError(f"cannot write {path}: {error}") from error
     except BaseException:  # stopped in the middle
@@ -105,3 +115,7 @@ def hash_tensors(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> str
     for name in sorted(words):
         digest.update(f"{name} {len(words[name])} {words[name]}\n".encode())
     return digest.hexdigest()
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 from torch import nn
+
+from effsearch.proxy_train import tensor_files
 
 COMPUTED_BY = "computed_by"
 LENGTH_BYTES = 8  # of a safetensors file: the length of the header that follows
@@ -23,8 +25,7 @@ def to_bytes(model: nn.Module, computed_by: Mapping[str, str]) -> bytes:
         model: On any device.
         computed_by: What else the weights hang on, by name.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return save(tensors, {COMPUTED_BY: json.dumps(computed_by, sort_keys=True)})
+    return tensor_files.to_bytes(model.state_dict(), {COMPUTED_BY: json.dumps(computed_by, sort_keys=True)})
 
 
 def take_weights(model: nn.Module, content: bytes, computed_by: Mapping[str, str]) -> bool:

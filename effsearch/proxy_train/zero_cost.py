@@ -20,7 +20,8 @@ from effsearch.proxy_train.build import Block, Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import ON_CPU, Compute
 from effsearch.proxy_train.memory import memory_as_failure
-from effsearch.proxy_train.score import for_short_training, normalisation_of
+from effsearch.proxy_train.score import normalisation_of
+from effsearch.proxy_train.short_training import for_short_training
 from effsearch.proxy_train.train import TrainSettings, narrow_classifier
 from effsearch.space.errors import UsageError
 from effsearch.space.outcome import TrainingFailed

@@ -17,7 +17,6 @@ run.log           what happened, for people; see `run_log`
 
 import contextlib
 import json
-import os
 import re
 import shlex
 import sys
@@ -49,15 +48,12 @@ from effsearch.results.run_files import (
     StoredSettings,
     is_run,
     read_report,
-    read_settings,
 )
-from effsearch.results.run_lock import HELD_SUFFIX, RunLock, acquire_lock
+from effsearch.results.run_lock import RunLock, acquire_lock
 from effsearch.results.run_log import RunLog
+from effsearch.results.run_settings import refuse_foreign, resumed_settings
 from effsearch.results.spec_files import write_spec_file
-from effsearch.space.errors import RunError, UsageError
-
-_NOT_SET = object()
-MOST_SHOWN = 60  # characters of a setting that differs
+from effsearch.space.errors import RunError
 
 
 class RunDir:
@@ -176,8 +172,7 @@ def create_or_resume(
     """
     assert now.tzinfo is not None, "now must carry its time zone"
     stored = StoredSettings(command=command, created=now.astimezone(UTC), settings=_as_json(settings))
-    if path is not None:
-        _refuse_foreign(path)
+    refuse_foreign(path)
     made: list[Path] = []
     lock: RunLock | None = None
     is_resumed = False
@@ -187,7 +182,7 @@ def create_or_resume(
         lock = acquire_lock(run / LOCK_FILE)
         is_resumed = is_run(run)
         if is_resumed:
-            stored = _resumed_settings(run, stored, free_settings)
+            stored = resumed_settings(run, stored, free_settings)
         else:
             write_json(run / SETTINGS_FILE, stored.to_json())
         sweep_leftovers(run)
@@ -223,24 +218,6 @@ def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Refuse a file, or a folder with something in it that no run has put there."""
-    try:
-        # Hidden files (.gitkeep, .DS_Store, a temporary file of ours) do not make a folder somebody's.
-        names = {name for name in os.listdir(path) if not name.startswith(".")}
-    except FileNotFoundError:
-        return
-    except NotADirectoryError as error:
-        raise UsageError(f"{path} is not a directory; give another --run") from error
-    except OSError as error:
-        raise RunError(f"cannot read {path}: {error.strerror}") from error
-    if names - {LOCK_FILE, LOCK_FILE + HELD_SUFFIX} and not is_run(path):
-        raise UsageError(
-            f"{path} holds files but no {SETTINGS_FILE}, so it is no run; "
-            "give --run a new or an empty directory"
-        )
-
-
 def _make_dated_folder(runs_root: Path, stored: StoredSettings, now: datetime, made: list[Path]) -> Path:
     name = f"{stored.command}-{now:%Y%m%d-%H%M%S}"
     _make_folder(runs_root, made)
@@ -267,48 +244,6 @@ def _make_folder(path: Path, made: list[Path] | None = None) -> None:
             raise write_error(folder, error) from error
         if made is not None:
             made.append(folder)
-
-
-def _resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset[str]) -> StoredSettings:
-    """The settings to go on with: as given, created when the run was."""
-    stored = read_settings(run)
-    if stored.command != given.command:
-        raise UsageError(f"{run} holds a run of {stored.command}, not of {given.command}; give another --run")
-    before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
-    differences = [
-        f"{name} was {_shown(before.get(name, _NOT_SET))}, now {_shown(now.get(name, _NOT_SET))}"
-        for name in [*now, *(name for name in before if name not in now)]
-        if before.get(name, _NOT_SET) != now.get(name, _NOT_SET) and not _is_free(name, free_settings)
-    ]
-    if differences:
-        raise UsageError(
-            f"{run} was started with other settings: {'; '.join(differences)}; "
-            "give another --run or the stored settings"
-        )
-    resumed = StoredSettings(command=stored.command, created=stored.created, settings=given.settings)
-    if resumed != stored:
-        write_json(run / SETTINGS_FILE, resumed.to_json())
-    return resumed
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _shown(value: object) -> str:
-    if value is _NOT_SET:
-        return "not set"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
-
-
-def _is_free(name: str, free_settings: frozenset[str]) -> bool:
-    parts = name.split(".")
-    return any(".".join(parts[:end]) in free_settings for end in range(1, len(parts) + 1))
 
 
 def _add_start(run: Path, now: datetime, command_line: Sequence[str] | None, stored: StoredSettings) -> None:

@@ -52,7 +52,7 @@ def test_the_same_call_goes_on_and_needs_its_function_again(here: Path, options:
     assert len(run.trials) == 9
     with pytest.raises(effsearch.UsageError, match=r"was trained by .*count_kernels: give it again"):
         effsearch.baseline(**options(run="found", train_fn=None, engine="local"))
-    with pytest.raises(effsearch.UsageError, match=r"other settings: training.train_fn was .*count_kernels"):
+    with pytest.raises(effsearch.UsageError, match=r"other settings: --train-fn was .*count_kernels"):
         effsearch.baseline(**options(run="found", train_fn=lambda *given: 0.5))
 
 

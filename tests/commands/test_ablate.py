@@ -300,11 +300,11 @@ def test_settings_that_change_scores_are_refused_with_the_difference(
 ) -> None:
     assert ablate("--arms", "width", "--seeds", "1").code == 0
     for words, difference in (
-        (("--seed", "1"), "seed was 0, now 1"),
-        (("--longer", "2"), "longer was 1, now 2"),
-        (("--proxy-resolution", "24"), "base_resolution was 16, now 24"),
-        (("--images", "65"), "fidelity.num_images was 64, now 65"),
-        (("--tolerance", "0.02"), "tolerance was 0.01, now 0.02"),
+        (("--seed", "1"), "--seed was 0, now 1"),
+        (("--longer", "2"), "--longer was 1, now 2"),
+        (("--proxy-resolution", "24"), "--proxy-resolution was 16, now 24"),
+        (("--images", "65"), "--images was 64, now 65"),
+        (("--tolerance", "0.02"), "--tolerance was 0.01, now 0.02"),
     ):
         refuses(ablate("--arms", "width", "--seeds", "1", *words), 2, "other settings", difference)
     assert len(by_formula) == 2

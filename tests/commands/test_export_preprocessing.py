@@ -2,6 +2,7 @@
 
 import ast
 import json
+import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -22,6 +24,7 @@ from effsearch.commands.training.train import run_train
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input
 from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.data.images import decode_image
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.results.export.weights import read_network
 from effsearch.space.preprocessing import preprocessing_from
@@ -32,6 +35,7 @@ from ..conftest import Effsearch, refuses, write_colours
 
 GATED = BlockSpec(se_ratio=0.25, expand_ratio=2)
 STORED = 16
+CLASSIFY = Path(__file__).parents[2] / "examples" / "classify.py"
 # Names of folders may be anything: these would end a string, a comment or a docstring.
 HOSTILE = (
     "a\"\"\"; raise SystemExit(7) #'''",
@@ -147,6 +151,42 @@ def test_an_onnx_model_answers_alike_by_its_own_words(
         assert size == STORED
     (scores,) = session.run(None, {"images": given.astype(np.float32)})
     require_same(torch.from_numpy(scores), trained, images)
+
+
+def shares_by_effsearch(trained: Path, images: ImageData, picture: Path) -> dict[str, float]:
+    spec = from_json((trained / "run" / "specs" / "trained.json").read_text())
+    network = read_network(spec, trained / "run" / "checkpoints" / "best.safetensors")
+    pixels = torch.from_numpy(np.array(decode_image(picture, STORED)))[None]
+    with torch.no_grad():
+        scores = network(to_input(pixels, normalisation=normalisation_of(images), resolution=spec.resolution))
+    return dict(zip(images.class_names, scores.softmax(1)[0].tolist(), strict=True))
+
+
+def test_the_example_gives_the_shares_that_effsearch_gives(
+    effsearch: Effsearch, trained: Path, images: ImageData
+) -> None:
+    assert effsearch("export", str(trained / "run"), "--to", "onnx").code == 0
+    classify = runpy.run_path(str(CLASSIFY))["classify"]
+    rng = np.random.default_rng(0)
+    for side in (STORED, 3 * STORED):
+        wide = rng.integers(0, 256, (side, side + 10, 3), dtype=np.uint8)
+        Image.fromarray(wide).save("picture.png")
+        found = classify("run.onnx", "picture.png")
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+        assert found == pytest.approx(shares_by_effsearch(trained, images, Path("picture.png")), abs=1e-3)
+
+
+def test_the_example_refuses_a_model_that_does_not_name_its_classes(effsearch: Effsearch) -> None:
+    Path("net.json").write_text(to_json(spec_of(12)))
+    assert effsearch("export", "net.json", "--to", "onnx").code == 0
+    with pytest.raises(SystemExit, match=r"net\.onnx does not name its classes: export a trained network"):
+        runpy.run_path(str(CLASSIFY))["classify"]("net.onnx", "picture.png")
+
+
+def test_the_example_knows_nothing_of_effsearch() -> None:
+    tree = ast.parse(CLASSIFY.read_text())
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert {word for node in nodes for word in ast.unparse(node).split()}.isdisjoint({"effsearch", "torch"})
 
 
 def test_every_target_carries_the_same_and_a_card_lies_beside_it(

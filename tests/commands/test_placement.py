@@ -13,7 +13,7 @@ from effsearch.commands import placement as placement_module
 from effsearch.commands import pools, proxy
 from effsearch.commands.placement import SPARE_SECONDS, Placement, make_placement
 from effsearch.commands.proxy import train_settings_record
-from effsearch.proxy_train import score
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings, with_batch_share
 from effsearch.results.evaluations import from_entry, settings_hash
 from effsearch.results.ledger import read_entries
@@ -111,10 +111,8 @@ def test_a_training_that_starts_from_a_smaller_batch_is_the_same_as_one_of_that_
     assert with_batch_share(settings, 0.5) == TrainSettings(batch_size=32)
     assert with_batch_share(settings, 1.0) == settings
     assert with_batch_share(TrainSettings(batch_size=2), 0.5).batch_size == 2
-    evaluator = score.ProxyEvaluator(Path("images"), settings)
-    assert evaluator.with_batch_share(0.5) == score.ProxyEvaluator(
-        Path("images"), TrainSettings(batch_size=32)
-    )
+    evaluator = ProxyEvaluator(Path("images"), settings)
+    assert evaluator.with_batch_share(0.5) == ProxyEvaluator(Path("images"), TrainSettings(batch_size=32))
 
 
 def test_a_run_goes_on_elsewhere_and_with_another_time_limit(

@@ -276,7 +276,7 @@ def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
 
 def test_other_settings_are_refused(prune: Prune) -> None:
     assert prune().code == 0
-    refuses(prune("--divisor", "4"), 2, "pruning.divisor was 8, now 4")
+    refuses(prune("--divisor", "4"), 2, "--divisor was 8, now 4")
 
 
 def test_what_cannot_be_pruned_is_one_line(prune: Prune) -> None:

@@ -259,8 +259,8 @@ def test_a_resumed_run_keeps_its_screening_and_counts_the_total(screened: Any, w
 
 def test_a_run_does_not_go_on_with_another_screening(screened: Any) -> None:
     for option, difference in (
-        ("--screen-minutes 7", "screen_minutes was 0.005, now 7"),
-        ("--screen auto", "screen_mode was supernet, now auto"),
+        ("--screen-minutes 7", "--screen-minutes was 0.005, now 7"),
+        ("--screen auto", "--screen was supernet, now auto"),
     ):
         refused = effsearch(f"{COMMAND} {option} --trials 8 --run screened")
         assert (refused.code, difference in refused.err) == (2, True), refused.err

@@ -167,8 +167,8 @@ def test_a_training_that_has_ended_is_not_tested_again(train: Train, monkeypatch
 
 def test_other_settings_are_refused(train: Train) -> None:
     assert train().code == 0
-    refuses(train("--lr", "0.01"), 2, "training.learning_rate was")
-    refuses(train("--seed", "3"), 2, "seed was 0, now 3")
+    refuses(train("--lr", "0.01"), 2, "--lr was 0.2, now 0.01")
+    refuses(train("--seed", "3"), 2, "--seed was 0, now 3")
     assert train("--tensorboard").code in (0, 2)  # which changes no weight; 2 where the package is missing
 
 
@@ -431,7 +431,7 @@ def test_a_run_that_began_with_weights_goes_on_without_naming_them_again(train: 
     Path("begin.safetensors").unlink()  # all that is needed lies in the run by now
     assert train("--json").json == report
     Path("begin.safetensors").write_bytes(Path("first/checkpoints/last.safetensors").read_bytes())
-    refuses(train(), 2, "init_sha256 was")
+    refuses(train(), 2, "the SHA-256 of --init was")
 
 
 def test_a_training_at_chance_level_says_so_and_what_to_try(train: Train) -> None:

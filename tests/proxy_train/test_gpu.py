@@ -15,16 +15,12 @@ from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.proxy_train.device import ON_CPU, compute_on, resolve_device, slots_for_memory
 from effsearch.proxy_train.estimate import estimate_seconds
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.gpu_memory import measure_gpu_slots
 from effsearch.proxy_train.memory import memory_as_failure
-from effsearch.proxy_train.score import (
-    ProxyEvaluator,
-    for_short_training,
-    normalisation_of,
-    score_on_split,
-    train_proxy,
-)
+from effsearch.proxy_train.score import normalisation_of, score_on_split
 from effsearch.proxy_train.screen import SupernetWorker
+from effsearch.proxy_train.short_training import for_short_training, train_proxy
 from effsearch.proxy_train.steps import EagerStep, GraphStep
 from effsearch.proxy_train.train import TrainSettings, make_optimizer
 from effsearch.proxy_train.zero_cost import ZERO_COST, zero_cost_scores

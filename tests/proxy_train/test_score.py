@@ -6,19 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from effsearch.proxy_train import score as score_module
+from effsearch.proxy_train import short_training
 from effsearch.proxy_train.augment import Normalisation
 from effsearch.proxy_train.data.datasets import Split, load_images
+from effsearch.proxy_train.evaluator import ProxyEvaluator, evaluate_on_test
 from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
-from effsearch.proxy_train.score import (
-    ProxyEvaluator,
-    evaluate_on_test,
-    for_short_training,
-    opened_images,
-    score_on_split,
-    stage_seed,
-)
+from effsearch.proxy_train.score import opened_images, score_on_split
+from effsearch.proxy_train.short_training import for_short_training, stage_seed
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.space.errors import RunError, UsageError
 from effsearch.space.outcome import ContinuedFidelity, Fidelity, OutOfMemory, TrainingFailed
@@ -120,7 +115,7 @@ def test_a_score_needs_no_test_images(evaluator, monkeypatch):
     images = opened_images(evaluator.handle)
     nothing = Split(images=images.test.images[:0], labels=images.test.labels[:0])
     monkeypatch.setattr(
-        "effsearch.proxy_train.score.opened_images", lambda _: dataclasses.replace(images, test=nothing)
+        "effsearch.proxy_train.evaluator.opened_images", lambda _: dataclasses.replace(images, test=nothing)
     )
     assert evaluator(SPEC, dataclasses.replace(FIDELITY, num_epochs=1), 1).val_loss > 0
 
@@ -234,9 +229,11 @@ def test_seeds_of_stages_hang_on_the_training_and_the_stage(monkeypatch, evaluat
         46_778_038,
         1_660_235_855,
     ]  # as checkpoints have them
-    seeds, train = [], score_module.train_model
+    seeds, train = [], short_training.train_model
     monkeypatch.setattr(
-        score_module, "train_model", lambda *args, **more: seeds.append(more["seed"]) or train(*args, **more)
+        short_training,
+        "train_model",
+        lambda *args, **more: seeds.append(more["seed"]) or train(*args, **more),
     )
     evaluator(SPEC, THIRD, 1)
     assert seeds == [stage_seed(1, index) for index in range(3)]

@@ -110,8 +110,8 @@ def test_settings_that_differ_are_refused_and_every_difference_is_listed() -> No
     with pytest.raises(UsageError) as caught:
         _start(Path("run"), changed)
     assert str(caught.value) == (
-        "run was started with other settings: budget was 400M-FLOPs, now 300M-FLOPs; train.epochs was 2, now 3; "
-        "space was not set, now null; seed was 0, now not set; give another --run or the stored settings"
+        "run was started with other settings: --budget was 400M-FLOPs, now 300M-FLOPs; train.epochs was 2, now 3; "
+        "--space was not set, now null; --seed was 0, now not set; give another --run or the stored settings"
     )
     assert Path("run/settings.json").read_bytes() == before
     _start(Path("run")).close()  # the lock was let go

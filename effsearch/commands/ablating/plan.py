@@ -17,6 +17,7 @@ from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_source
 from effsearch.proxy_train.data.listing import Source
 from effsearch.proxy_train.data.sources import open_source
+from effsearch.results.run_settings import refuse_foreign
 from effsearch.search.ablation import AblationSettings
 from effsearch.search.fidelity import LADDER, LEAST_RESOLUTION, FidelityChoice, make_fidelity
 from effsearch.space.arms import Arm, base_arm, make_arm
@@ -83,6 +84,7 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
     settings = options.settings
     base = read_base(options.base, runs_root=options.runs_root)
     coefficients = read_coefficients(options.coefficients)
+    refuse_foreign(options.run, command="ablate")  # before any image is read
     data = options.proxy.data or data_of_base(base)
     source = open_source(data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
     stored_size = proxy.stored_setting(options.run, "image_resolution")

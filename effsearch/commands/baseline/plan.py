@@ -16,6 +16,7 @@ from effsearch.commands.baseline.latency_plan import LatencyPlan, minutes_beside
 from effsearch.commands.baseline.screen_plan import (
     ScreenMode,
     ScreenPlan,
+    check_screen,
     minutes_after,
     plan_screen,
     stored_form,
@@ -30,6 +31,7 @@ from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
+from effsearch.results.run_settings import refuse_foreign
 from effsearch.results.spent import seconds_spent, start_times
 from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
@@ -51,6 +53,7 @@ from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
 
 DEFAULT_RESOLUTION = 224
+FEWEST_CLASSES = 2  # that images can have
 NUM_TIMED_NETWORKS = 2  # beside the anchors, to predict the time of a training
 
 
@@ -119,8 +122,19 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
             target=budgets[-1].multiply_adds if budgets else None,
             exponents=search.reward_exponents,
         )
-    if options.num_classes is not None and budgets:  # cheap to find out before any image is decoded
-        _draw_some(space, budgets, resolution, options.num_classes)
+    refuse_foreign(options.run, command="baseline")
+    screen_mode = _screen_mode(options)
+    stored_screen = proxy.stored_setting(options.run, "screen")
+    check_screen(
+        screen_mode,
+        minutes=search.minutes,
+        screen_minutes=options.screen_minutes,
+        sampler=search.sampler,
+        stored=stored_screen,
+    )
+    # Cheap to find out before any image is decoded: what does not fit with few classes fits with no more.
+    if budgets:
+        _draw_some(space, budgets, resolution, options.num_classes or FEWEST_CLASSES)
     earlier = () if options.warm_start is None else tuple(read_earlier(options.warm_start, space))
     if options.warm_start is not None:
         watcher.say(f"warm start: {len(earlier)} trainings of {options.warm_start}")
@@ -160,7 +174,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         watcher=watcher,
     )
     screen = plan_screen(
-        _screen_mode(options),
+        screen_mode,
         images,
         timed,
         has_fixed_strides=space.has_fixed_strides,
@@ -171,7 +185,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         device=placement.device,
         sampler=search.sampler,
         seed=search.seed,
-        stored=proxy.stored_setting(options.run, "screen"),
+        stored=stored_screen,
     )
     choice = proxy.plan_fidelity(
         options.proxy,

@@ -57,6 +57,34 @@ class ScreenPlan:
     focus_minutes: float | None = None
 
 
+def check_screen(
+    mode: ScreenMode,
+    *,
+    minutes: float | None,
+    screen_minutes: float | None,
+    sampler: SamplerName,
+    stored: Mapping[str, Any] | None,
+) -> None:
+    """Refuse, before any image is read, what `plan_screen` could not plan; the arguments are the same.
+
+    Raises:
+        UsageError: A supernet was asked for without a time for it, or with one that leaves none for the rest, or a
+            screening for a sampler that does not look at it.
+    """
+    most_minutes = 1e6 if minutes is None else (1 - SCORING_SHARE) * minutes
+    if screen_minutes is not None and mode in ("off", "zero-cost"):
+        raise UsageError(f"--screen-minutes is for a supernet; leave it out or leave out --screen {mode}")
+    if screen_minutes is not None and not 0 < screen_minutes < most_minutes:
+        most = "" if minutes is None else f" and below {most_minutes:g}, which is left of --minutes for it"
+        raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
+    if stored is not None:  # which is kept
+        return
+    if sampler != "thompson" and mode in ("supernet", "zero-cost"):
+        raise UsageError(f"--sampler {sampler} does not look at a screening; leave out --screen {mode}")
+    if mode == "supernet" and minutes is None and screen_minutes is None:
+        raise UsageError("--screen supernet needs a time: give --minutes or --screen-minutes")
+
+
 def plan_screen(
     mode: ScreenMode,
     images: ImageData,
@@ -72,7 +100,7 @@ def plan_screen(
     seed: int,
     stored: Mapping[str, Any] | None,
 ) -> ScreenPlan | None:
-    """Say what will be screened; None where nothing is.
+    """Say what will be screened; None where nothing is. What was asked has passed `check_screen`.
 
     Args:
         mode: As the user asked.
@@ -87,29 +115,14 @@ def plan_screen(
         sampler: Of the search; only our own looks at a screening.
         seed: Of the run.
         stored: Plan of the run that goes on, which is kept.
-
-    Raises:
-        UsageError: A supernet was asked for without a time for it, or with one that leaves none for the rest.
     """
-    most_minutes = 1e6 if minutes is None else (1 - SCORING_SHARE) * minutes
-    if screen_minutes is not None and mode in ("off", "zero-cost"):
-        raise UsageError(f"--screen-minutes is for a supernet; leave it out or leave out --screen {mode}")
-    if screen_minutes is not None and not 0 < screen_minutes < most_minutes:
-        most = "" if minutes is None else f" and below {most_minutes:g}, which is left of --minutes for it"
-        raise UsageError(f"--screen-minutes must be above 0{most}, got {screen_minutes:g}")
     if stored is not None:
         return stored_plan(stored)
-    if sampler != "thompson":
-        if mode in ("supernet", "zero-cost"):
-            raise UsageError(f"--sampler {sampler} does not look at a screening; leave out --screen {mode}")
-        return None
-    if mode == "off":
+    if sampler != "thompson" or mode == "off":
         return None
     is_timed = screen_minutes is not None
     if screen_minutes is None and minutes is not None:
         screen_minutes = SUPERNET_SHARE * minutes
-    if mode == "supernet" and screen_minutes is None:
-        raise UsageError("--screen supernet needs a time: give --minutes or --screen-minutes")
     core_seconds = (screen_minutes or 0.0) * 60 * num_workers
     is_asked = mode == "supernet" or (mode == "auto" and is_timed)
     has_supernet = is_asked or (mode == "auto" and core_seconds >= LEAST_CORE_SECONDS)

@@ -11,7 +11,8 @@ from torch import Tensor
 from effsearch.commands.pruning.plan import PruneOptions, PrunePlan, plan_pruning, run_settings
 from effsearch.commands.pruning.report import make_report, width_rows
 from effsearch.commands.training.history import write_history
-from effsearch.commands.training.report import CHECKPOINTS, describe_training
+from effsearch.commands.training.plan import CHECKPOINTS
+from effsearch.commands.training.report import describe_training
 from effsearch.commands.training.train import said_where_it_goes_on, score_test, train_in, training_device
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input

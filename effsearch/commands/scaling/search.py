@@ -19,6 +19,7 @@ from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import read_settings
+from effsearch.results.run_settings import refuse_foreign
 from effsearch.search.coefficients.candidates import (
     COST_TOLERANCE,
     CandidateList,
@@ -51,6 +52,7 @@ def search_for_base(
     assert options.search is not None, "a search has its settings"
     assert options.proxy is not None, "and its proxy"
     settings = options.search
+    refuse_foreign(options.run, command="scale")  # before any image is read
     storage = reach_storage(options.storage, options.run)
     proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
     images = proxy.load_proxy_images(proxy_options, watcher)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.inputs import Base, read_base, read_spec
-from effsearch.commands.training.plan import TrainOptions, fit_to_images, plan_network
+from effsearch.commands.training.plan import TrainOptions, check_options, fit_to_images, plan_network
 from effsearch.commands.training.train import train_planned, training_process
 from effsearch.commands.watching import Watcher
 from effsearch.results.json_files import read_json, write_json
@@ -35,6 +35,8 @@ def run_train_family(options: TrainOptions, watcher: Watcher) -> dict[str, Any] 
     record_path = base.run / FAMILY_FILE
     networks = _networks(base, record_path)
     root = options.run or base.run / TRAININGS_FOLDER
+    for name, spec in networks:
+        check_options(dataclasses.replace(options, run=root / file_name(name)), spec)
     reports: list[dict[str, Any]] = []
     with training_process(options) as (compute, group):
         watcher.console.quiet |= not group.is_first

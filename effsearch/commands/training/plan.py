@@ -17,10 +17,17 @@ from effsearch.commands.proxy import (
     stored_setting,
 )
 from effsearch.commands.watching import Watcher
+from effsearch.proxy_train.build import build_on_meta
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.proxy_train.full.checkpoint import LAST_FILE
+from effsearch.proxy_train.full.group import ALONE, Group
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
-from effsearch.proxy_train.full.training import FullTraining, for_recipe
+from effsearch.proxy_train.full.training import FullTraining, check_batch, for_recipe
+from effsearch.proxy_train.full.transfer import load_initial
 from effsearch.results.atomic import sha256_of
+from effsearch.results.export.namings import all_names
+from effsearch.results.run_files import has_report
+from effsearch.results.run_settings import refuse_foreign
 from effsearch.search.fidelity import LADDER
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -28,6 +35,9 @@ from effsearch.space.errors import UsageError
 from effsearch.space.rounding import round_resolution
 from effsearch.space.small_images import count_removable_strides, remove_strides
 from effsearch.space.spec import ModelSpec
+
+CHECKPOINTS = "checkpoints"  # folder of a run
+MANY_IMAGES = 1_000_000  # as many as fill any batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +87,43 @@ class TrainPlan:
     notes: tuple[str, ...]
 
 
-def plan_training(options: TrainOptions, watcher: Watcher) -> TrainPlan:
+def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALONE) -> TrainPlan:
     """Settle a training: read the network, load the images, fit one to the other, choose the recipe.
 
     Raises:
         EffsearchError: The network, the data or a number of the recipe does not hold.
     """
     base = read_trained(options.network, runs_root=options.runs_root)
+    check_options(options, base.spec, group=group)
     fitting, images = fit_to_images(options, base, watcher)
     return plan_network(options, base.name, base.spec, fitting, images, base=base)
+
+
+def check_options(options: TrainOptions, spec: ModelSpec, *, group: Group = ALONE) -> None:
+    """Refuse, before any image is read, what no images could put right.
+
+    Args:
+        options: What the user says.
+        spec: The network, as it is meant.
+        group: Processes that share the batch.
+
+    Raises:
+        UsageError: A number of the recipe, the parts of the batch, the weights to begin with, or the run's folder.
+    """
+    refuse_foreign(options.run, command="train")
+    batch = options.batch_size or 0  # one that nobody named is made to suit the images
+    recipe = _settle_recipe(options, spec, num_images=max(batch, MANY_IMAGES))
+    training = FullTraining(recipe=recipe, resolution=spec.resolution, num_parts=options.num_parts)
+    check_batch(training, num_images=recipe.batch_size, group=group)
+    initial = with_initial(options).initial
+    if initial is not None and not needs_no_initial(initial, options.run):
+        load_initial(build_on_meta(spec), initial, all_names(spec))  # where nothing is kept
+
+
+def needs_no_initial(initial: Path, run: Path | None) -> bool:
+    """Tell whether the weights to begin with are gone, and the run has weights of its own by now."""
+    has_own = run is not None and (has_report(run) or (run / CHECKPOINTS / LAST_FILE).exists())
+    return has_own and not initial.exists()
 
 
 def plan_network(

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from effsearch.commands.training.plan import TrainOptions, TrainPlan
+from effsearch.commands.training.plan import CHECKPOINTS, TrainOptions, TrainPlan
 from effsearch.proxy_train.device import Compute
 from effsearch.proxy_train.full.checkpoint import BEST_FILE, LAST_FILE, EpochRow
 from effsearch.proxy_train.full.group import Group
@@ -15,8 +15,6 @@ from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
-
-CHECKPOINTS = "checkpoints"
 
 
 def make_report(

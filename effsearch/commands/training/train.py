@@ -11,14 +11,15 @@ import torch
 from effsearch.commands.placement import Placement
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
 from effsearch.commands.training.plan import (
+    CHECKPOINTS,
     TrainOptions,
     TrainPlan,
+    needs_no_initial,
     plan_training,
     run_settings,
     with_initial,
 )
 from effsearch.commands.training.report import (
-    CHECKPOINTS,
     describe_training,
     epoch_words,
     make_report,
@@ -26,7 +27,7 @@ from effsearch.commands.training.report import (
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
-from effsearch.proxy_train.full.checkpoint import LAST_FILE, EpochRow, load_best
+from effsearch.proxy_train.full.checkpoint import EpochRow, load_best
 from effsearch.proxy_train.full.epoch import StepLog
 from effsearch.proxy_train.full.group import Group, joined
 from effsearch.proxy_train.full.loop import train_fully
@@ -37,8 +38,9 @@ from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
+from effsearch.results.export.namings import all_names
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC, has_report
+from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC
 from effsearch.space.errors import RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.text import to_json
@@ -59,7 +61,7 @@ def run_train(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | None:
         watcher.console.quiet |= not group.is_first
         if not group.is_first:
             group.wait()  # until the first has decoded the images
-        plan = plan_training(options, watcher)
+        plan = plan_training(options, watcher, group=group)
         if group.is_first:
             group.wait()
         return train_planned(plan, options, watcher, compute=compute, group=group)
@@ -151,14 +153,9 @@ def train_planned(
 def _begin(plan: TrainPlan, options: TrainOptions) -> tuple[Network, Transfer | None]:
     model = build_model(plan.spec, seed=plan.training.seed)
     narrow_classifier(model)
-    if options.initial is None or (not options.initial.exists() and _needs_no_initial(options.run)):
+    if options.initial is None or needs_no_initial(options.initial, options.run):
         return model, None
-    return model, load_initial(model, options.initial)
-
-
-def _needs_no_initial(run: Path | None) -> bool:
-    """Tell whether a run has weights of its own by now."""
-    return run is not None and (has_report(run) or (run / CHECKPOINTS / LAST_FILE).exists())
+    return model, load_initial(model, options.initial, all_names(plan.spec))
 
 
 def train_in(

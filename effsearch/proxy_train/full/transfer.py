@@ -1,7 +1,7 @@
 """How does a network begin with weights that were trained before?
 
-They may be ours, torchvision's or timm's. All must fit but the classifier, which is drawn anew where the number of
-classes differs.
+They may stand under our names or under others' (torchvision's, timm's), which the caller brings. All must fit but the
+classifier, which is drawn anew where the number of classes differs.
 """
 
 import warnings
@@ -16,7 +16,6 @@ from torch import Tensor
 
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.full.checkpoint import AVERAGE, WEIGHTS
-from effsearch.proxy_train.full.foreign_names import timm_names, torchvision_names
 from effsearch.proxy_train.tensor_files import read_anybodys
 from effsearch.space.errors import UsageError
 
@@ -29,7 +28,7 @@ WRAPPERS = ("state_dict", "model", "model_ema", "model_state_dict")  # what chec
 class Transfer:
     """What a network took over."""
 
-    naming: str  # "effsearch", "torchvision", "timm"
+    naming: str  # "effsearch", or whose names they are
     num_tensors: int
     num_parameters: int
     file_classes: int | None  # classes that the file's classifier tells apart, where it was left out
@@ -43,18 +42,21 @@ class Transfer:
         return f"{text}; the classifier is new, the file's tells {self.file_classes} classes apart"
 
 
-def load_initial(model: Network, path: Path) -> Transfer:
+def load_initial(
+    model: Network, path: Path, namings: Mapping[str, Mapping[str, str]] | None = None
+) -> Transfer:
     """Give a fresh network the weights of a file, in place.
 
     Args:
         model: With its own classifier, which stays where the file's has another number of classes.
         path: A .safetensors, or a .pth or .pt that holds nothing but tensors.
+        namings: What others call each module of the network, by who they are: the weights may be theirs.
 
     Raises:
         UsageError: The file cannot be read, or something else than the classifier does not fit; the first such
             tensor is named.
     """
-    naming, given = _by_own_names(model, read_weights(path), path)
+    naming, given = _by_own_names(model, read_weights(path), path, namings or {})
     own = model.state_dict()
     file_classes = None
     for name, tensor in own.items():
@@ -147,14 +149,19 @@ def _unreadable(path: Path, error: Exception) -> UsageError:
     return UsageError(f"--init {path} cannot be read as weights: {reason}")
 
 
-def _by_own_names(model: Network, given: dict[str, Tensor], path: Path) -> tuple[str, dict[str, Tensor]]:
-    """Give whose names a file has, and its tensors by ours."""
-    own = set(model.state_dict())
-    tables = {
-        "effsearch": {name: name for name in own},
-        "torchvision": torchvision_names(model.spec),
-        "timm": timm_names(model.spec),
-    }
+def _by_own_names(
+    model: Network, given: dict[str, Tensor], path: Path, namings: Mapping[str, Mapping[str, str]]
+) -> tuple[str, dict[str, Tensor]]:
+    """Give whose names a file has, and its tensors by ours; those that nobody knows keep theirs."""
+    tables = {"effsearch": {name: name for name in model.state_dict()}}
+    for whose, names in namings.items():
+        modules = {theirs: ours for ours, theirs in names.items()}
+        parted = {name: name.rpartition(".") for name in given}
+        tables[whose] = {
+            name: f"{modules[module]}.{what}"
+            for name, (module, _, what) in parted.items()
+            if module in modules
+        }
     matches = {naming: sum(name in table for name in given) for naming, table in tables.items()}
     naming = max(matches, key=lambda one: matches[one])
     if not matches[naming]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from effsearch import __version__
 from effsearch.results.export.names import Names
+from effsearch.results.export.namings import pycls_expanded, pycls_modules
 from effsearch.results.export.placed import PlacedBlock, cannot, head_layers_of, placed_stages
 from effsearch.results.export.preprocessing_text import pycls_lines
 from effsearch.results.export.rows import Row, table_rows
@@ -68,19 +69,8 @@ def pycls_names(spec: ModelSpec) -> Names:
     Raises:
         SpecError: pycls cannot express the network.
     """
-    parts = {"expand": "exp", "depthwise": "dwise", "project": "lin_proj"}
-    names = {"stem.conv": "stem.conv", "stem.conv_norm": "stem.bn"}
-    for row_index, row in enumerate(_rows(spec)):
-        for block_index, block in enumerate(row.blocks):
-            theirs = f"s{row_index + 1}.b{block_index + 1}"
-            for layer in block.layers.values():
-                ours = f"{block.scope}.{layer.name}"
-                if layer.branch == "gate":
-                    names[ours] = f"{theirs}.se.f_ex.{0 if layer.name == 'squeeze' else 2}"
-                elif layer.kind == "conv":
-                    names[ours] = f"{theirs}.{parts[layer.name]}"
-                    names[f"{ours}_norm"] = f"{theirs}.{parts[layer.name]}_bn"
-    return names | {"head.conv": "head.conv", "head.conv_norm": "head.conv_bn", "head.classifier": "head.fc"}
+    _rows(spec)
+    return pycls_modules(spec)
 
 
 def _rows(spec: ModelSpec) -> list[Row]:
@@ -100,7 +90,7 @@ def _rows(spec: ModelSpec) -> list[Row]:
     stages = placed_stages(spec)
     if not stages:
         raise cannot(TARGET, "the network", "it has no blocks")
-    rows = table_rows(stages, kind_of=_kind_test(stem.activation), expanded_by=_expanded)
+    rows = table_rows(stages, kind_of=_kind_test(stem.activation), expanded_by=pycls_expanded)
     for row in rows:
         if not row.ratio:
             raise cannot(
@@ -150,10 +140,6 @@ def _se_ratio(rows: list[Row]) -> float:
             f"its squeeze-excite has width {other.squeezed}, and pycls has one share of the input for all, {best:g}",
         )
     return best
-
-
-def _expanded(in_channels: int, ratio: float) -> int:
-    return int(in_channels * ratio)
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from effsearch.results.export.features import STRIDES, Feature
 from effsearch.results.export.names import Names
+from effsearch.results.export.namings import timm_modules
 from effsearch.results.export.placed import PlacedBlock, placed_stages
 from effsearch.results.export.preprocessing_text import timm_text
 from effsearch.results.export.timm_blocks import block_string, check_ends, squeeze_excite_text
@@ -19,13 +20,6 @@ from effsearch.results.export.torch_blocks import ACTIVATION_CLASSES
 from effsearch.results.export.words import backbone_words, builder_docs, cost_words
 from effsearch.space.preprocessing import Preprocessing
 from effsearch.space.spec import ModelSpec
-
-PARTS = {
-    "ir": {"expand": ("conv_pw", "bn1"), "depthwise": ("conv_dw", "bn2"), "project": ("conv_pwl", "bn3")},
-    "ds": {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")},
-    "er": {"fused": ("conv_exp", "bn1"), "project": ("conv_pwl", "bn2")},
-    "cn": {"conv": ("conv", "bn1"), "fused": ("conv", "bn1")},
-}
 
 
 def timm_source(
@@ -106,25 +100,9 @@ def timm_names(spec: ModelSpec, *, features: Sequence[Feature] = ()) -> Names:
     Raises:
         SpecError: timm cannot express the network.
     """
-    stages = placed_stages(spec)
-    _arch_def(spec, stages)
-    names = {"stem.conv": "conv_stem", "stem.conv_norm": "bn1"}
-    for stage_index, stage in enumerate(stages):
-        for block_index, block in enumerate(stage):
-            theirs = f"blocks.{stage_index}.{block_index}"
-            kind = block_string(block, default=spec.stem.activation)[:2]
-            for layer in block.layers.values():
-                ours = f"{block.scope}.{layer.name}"
-                if layer.branch == "gate":
-                    names[ours] = f"{theirs}.se.conv_{'reduce' if layer.name == 'squeeze' else 'expand'}"
-                elif layer.kind == "conv":
-                    conv, norm = PARTS[kind][layer.name]
-                    names |= {ours: f"{theirs}.{conv}", f"{ours}_norm": f"{theirs}.{norm}"}
-    if features:
-        return names
-    if spec.head.out_channels:
-        names |= {"head.conv": "conv_head", "head.conv_norm": "bn2"}
-    return names | {"head.classifier": "classifier"}
+    _arch_def(spec, placed_stages(spec))
+    names = timm_modules(spec)
+    return {ours: theirs for ours, theirs in names.items() if not (features and ours.startswith("head."))}
 
 
 def _arch_def(spec: ModelSpec, stages: Sequence[Sequence[PlacedBlock]]) -> list[list[str]]:

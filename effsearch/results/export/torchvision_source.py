@@ -9,6 +9,7 @@ Source:
 """
 
 from effsearch.results.export.names import Names
+from effsearch.results.export.namings import torchvision_expanded, torchvision_kind, torchvision_modules
 from effsearch.results.export.placed import PlacedBlock, cannot, head_layers_of, placed_stages
 from effsearch.results.export.preprocessing_text import torchvision_text
 from effsearch.results.export.rows import Row, table_rows, width_inside
@@ -67,23 +68,8 @@ def torchvision_names(spec: ModelSpec) -> Names:
     Raises:
         SpecError: torchvision cannot express the network.
     """
-    rows = _rows(spec)
-    names = _conv("stem.conv", "features.0")
-    for row_index, row in enumerate(rows):
-        for block_index, block in enumerate(row.blocks):
-            inside = f"features.{row_index + 1}.{block_index}.block"
-            position = 0
-            for layer in block.layers.values():
-                if layer.name == "squeeze":
-                    names[f"{block.scope}.squeeze"] = f"{inside}.{position}.fc1"
-                elif layer.name == "excite":
-                    names[f"{block.scope}.excite"] = f"{inside}.{position}.fc2"
-                    position += 1
-                elif layer.kind == "conv":
-                    names |= _conv(f"{block.scope}.{layer.name}", f"{inside}.{position}")
-                    position += 1
-    names |= _conv("head.conv", f"features.{len(rows) + 1}")
-    return names | {"head.classifier": "classifier.1"}
+    _rows(spec)
+    return torchvision_modules(spec)
 
 
 def _config(row: Row) -> str:
@@ -93,10 +79,6 @@ def _config(row: Row) -> str:
         f"stride={first.stride}, input_channels={first.in_channels}, out_channels={first.out_channels}, "
         f"num_layers={len(row.blocks)}),"
     )
-
-
-def _conv(ours: str, theirs: str) -> Names:
-    return {ours: f"{theirs}.0", f"{ours}_norm": f"{theirs}.1"}
 
 
 def _rows(spec: ModelSpec) -> list[Row]:
@@ -112,7 +94,7 @@ def _rows(spec: ModelSpec) -> list[Row]:
     stages = placed_stages(spec)
     if not stages:
         raise cannot(TARGET, "the network", "it has no blocks")
-    rows = table_rows(stages, kind_of=_kind, expanded_by=_expanded)
+    rows = table_rows(stages, kind_of=_kind, expanded_by=torchvision_expanded)
     for row in rows:
         if not row.ratio:
             raise cannot(
@@ -145,7 +127,7 @@ def _kind(block: PlacedBlock) -> str:
     if not is_depthwise:
         if block.squeezed:
             raise cannot(TARGET, block.where, "a Fused-MBConv with squeeze-excite")
-        return "FusedMBConvConfig"
+        return torchvision_kind(block)
     if (
         round_channels(block.in_channels) != block.in_channels
         or round_channels(block.out_channels) != block.out_channels
@@ -161,8 +143,4 @@ def _kind(block: PlacedBlock) -> str:
         )
     if (layers["squeeze"].activation, layers["excite"].activation) != ("swish", "sigmoid"):
         raise cannot(TARGET, block.where, "its squeeze-excite has not swish and sigmoid")
-    return "MBConvConfig"
-
-
-def _expanded(in_channels: int, ratio: float) -> int:
-    return round_channels(in_channels * ratio)
+    return torchvision_kind(block)

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any  # Any: a JSON value
 
 from effsearch import __version__
 from effsearch.results.atomic import write_bytes_atomic
-from effsearch.results.export.names import Names, inverse, rename
-from effsearch.results.export.pycls_config import pycls_names
-from effsearch.results.export.timm_source import timm_names
-from effsearch.results.export.torch_source import torch_names
-from effsearch.results.export.torchvision_source import torchvision_names
+from effsearch.results.export.names import inverse, rename
+from effsearch.results.export.namings import all_names
 from effsearch.space.canonical import network_hash
 from effsearch.space.errors import SpecError, UsageError
 from effsearch.space.preprocessing import Preprocessing, preprocessing_from
@@ -28,12 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 COUNTER = "num_batches_tracked"  # of a norm; it changes no output, and not all files have it
-NAMINGS = {
-    "torch": torch_names,
-    "timm": timm_names,
-    "torchvision": torchvision_names,
-    "pycls": pycls_names,
-}
 
 
 def fresh_network(spec: ModelSpec, *, seed: int) -> "nn.Module":
@@ -176,7 +167,7 @@ def write_weights(
     Raises:
         RunError: The file cannot be written.
     """
-    from safetensors.torch import save
+    from effsearch.proxy_train.tensor_files import to_bytes
 
     # One entry: the library writes several in an order that changes from run to run.
     about = {
@@ -186,8 +177,7 @@ def write_weights(
         "spec": to_dict(spec),
         "preprocessing": None if preprocessing is None else preprocessing.to_values(),
     }
-    content = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    write_bytes_atomic(path, save(content, metadata={"effsearch": json.dumps(about)}))
+    write_bytes_atomic(path, to_bytes(tensors, {"effsearch": json.dumps(about)}))
 
 
 def _translate(
@@ -197,11 +187,7 @@ def _translate(
     needed = {name for name in wanted if not name.endswith(COUNTER)}
     if needed <= set(tensors):
         return tensors
-    for naming in NAMINGS.values():
-        try:
-            names: Names = naming(spec)
-        except SpecError:  # this target cannot express the network, so the weights are not from there
-            continue
+    for names in all_names(spec).values():
         back = inverse(names)
         if {name.rpartition(".")[0] for name in tensors} == set(back):
             return rename(tensors, back)

@@ -1,7 +1,6 @@
 """Weights from files: ours, torchvision's and timm's by their names, and all that does not fit.
 
-The names are written out here as the two libraries give them, read off their sources; neither imports beside this
-torch.
+The names of others are handed over; `tests/results/export/test_namings.py` holds them to what the libraries give.
 """
 
 import contextlib
@@ -13,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from effsearch.proxy_train.build import Network, build_model, build_on_meta
-from effsearch.proxy_train.full.foreign_names import timm_names, torchvision_names
+from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.full.transfer import load_initial, read_weights
+from effsearch.results.export.names import rename
+from effsearch.results.export.namings import all_names
 from effsearch.space.errors import UsageError
-from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 from ..conftest import SMALL_SPEC, same_weights
@@ -36,49 +35,7 @@ SPEC = ModelSpec(
     resolution=16,
     num_classes=3,
 )
-TORCHVISION = {
-    "features.0.0.weight": "stem.conv.weight",
-    "features.0.1.running_mean": "stem.conv_norm.running_mean",
-    "features.1.0.block.0.0.weight": "stages.0.0.fused.weight",
-    "features.2.0.block.0.1.bias": "stages.1.0.fused_norm.bias",
-    "features.2.0.block.1.0.weight": "stages.1.0.project.weight",
-    "features.3.0.block.0.0.weight": "stages.2.0.depthwise.weight",
-    "features.3.0.block.1.fc1.weight": "stages.2.0.squeeze.weight",
-    "features.3.0.block.1.fc2.bias": "stages.2.0.excite.bias",
-    "features.3.0.block.2.0.weight": "stages.2.0.project.weight",
-    "features.3.1.block.0.0.weight": "stages.2.1.expand.weight",
-    "features.3.1.block.1.0.weight": "stages.2.1.depthwise.weight",
-    "features.3.1.block.2.fc1.bias": "stages.2.1.squeeze.bias",
-    "features.3.1.block.3.1.weight": "stages.2.1.project_norm.weight",
-    "features.4.0.weight": "head.conv.weight",
-    "features.4.1.num_batches_tracked": "head.conv_norm.num_batches_tracked",
-    "classifier.1.weight": "head.classifier.weight",
-    "classifier.1.bias": "head.classifier.bias",
-}
-TIMM = {
-    "conv_stem.weight": "stem.conv.weight",
-    "bn1.running_mean": "stem.conv_norm.running_mean",
-    "blocks.0.0.conv.weight": "stages.0.0.fused.weight",
-    "blocks.0.0.bn1.weight": "stages.0.0.fused_norm.weight",
-    "blocks.1.0.conv_exp.weight": "stages.1.0.fused.weight",
-    "blocks.1.0.conv_pwl.weight": "stages.1.0.project.weight",
-    "blocks.1.0.bn2.weight": "stages.1.0.project_norm.weight",
-    "blocks.2.0.conv_dw.weight": "stages.2.0.depthwise.weight",
-    "blocks.2.0.bn1.bias": "stages.2.0.depthwise_norm.bias",
-    "blocks.2.0.se.conv_reduce.weight": "stages.2.0.squeeze.weight",
-    "blocks.2.0.se.conv_expand.bias": "stages.2.0.excite.bias",
-    "blocks.2.0.conv_pw.weight": "stages.2.0.project.weight",
-    "blocks.2.0.bn2.weight": "stages.2.0.project_norm.weight",
-    "blocks.2.1.conv_pw.weight": "stages.2.1.expand.weight",
-    "blocks.2.1.bn1.weight": "stages.2.1.expand_norm.weight",
-    "blocks.2.1.conv_dw.weight": "stages.2.1.depthwise.weight",
-    "blocks.2.1.conv_pwl.weight": "stages.2.1.project.weight",
-    "blocks.2.1.bn3.running_var": "stages.2.1.project_norm.running_var",
-    "conv_head.weight": "head.conv.weight",
-    "bn2.weight": "head.conv_norm.weight",
-    "classifier.weight": "head.classifier.weight",
-}
-NAMINGS = {"torchvision": torchvision_names, "timm": timm_names}
+OTHERS = ("torchvision", "timm", "torch")
 
 
 def trained(spec=SPEC, *, seed=1) -> Network:
@@ -91,39 +48,15 @@ def trained(spec=SPEC, *, seed=1) -> Network:
 def saved_as(path: Path, model: Network, naming: str) -> Path:
     tensors = model.state_dict()
     if naming != "effsearch":
-        tensors = {theirs: tensors[ours] for theirs, ours in NAMINGS[naming](model.spec).items()}
+        tensors = rename(tensors, all_names(model.spec)[naming])
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return path
 
 
-@pytest.mark.parametrize(("naming", "expected"), [("torchvision", TORCHVISION), ("timm", TIMM)])
-def test_names_are_those_that_the_library_gives(naming, expected):
-    names = NAMINGS[naming](SPEC)
-    assert {theirs: names.get(theirs) for theirs in expected} == expected
-
-
-@pytest.mark.parametrize("naming", NAMINGS)
-@pytest.mark.parametrize(
-    "preset", ["efficientnet-b0", "efficientnet-b7", "efficientnetv2-s", "efficientnetv2-l", "mnasnet-a1"]
-)
-def test_every_tensor_has_one_foreign_name(preset, naming):
-    spec = load_preset(preset)
-    names = NAMINGS[naming](spec)
-    assert sorted(names.values()) == sorted(build_on_meta(spec).state_dict())
-
-
-def test_the_deepest_block_of_b0_lies_where_the_libraries_have_it():
-    spec = load_preset("efficientnet-b0")
-    assert torchvision_names(spec)["features.7.0.block.3.0.weight"] == "stages.6.0.project.weight"
-    assert torchvision_names(spec)["features.8.0.weight"] == "head.conv.weight"
-    assert timm_names(spec)["blocks.6.0.conv_pwl.weight"] == "stages.6.0.project.weight"
-    assert timm_names(spec)["blocks.0.0.conv_pw.weight"] == "stages.0.0.project.weight"
-
-
-@pytest.mark.parametrize("naming", ["effsearch", "torchvision", "timm"])
+@pytest.mark.parametrize("naming", ["effsearch", *OTHERS])
 def test_weights_come_back_as_they_were(tmp_path, naming):
     source, model = trained(), build_model(SPEC, seed=5)
-    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming))
+    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming), all_names(SPEC))
     assert same_weights(source, model)
     assert transfer.naming == naming
     assert transfer.file_classes is None
@@ -133,11 +66,11 @@ def test_weights_come_back_as_they_were(tmp_path, naming):
     assert f"by {naming}'s names, all that the network has" in transfer.words
 
 
-@pytest.mark.parametrize("naming", ["effsearch", "torchvision", "timm"])
+@pytest.mark.parametrize("naming", ["effsearch", *OTHERS])
 def test_a_classifier_of_other_classes_is_left_new_and_said(tmp_path, naming):
     source = trained(dataclasses.replace(SPEC, num_classes=7))
     model, fresh = build_model(SPEC, seed=5), build_model(SPEC, seed=5)
-    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming))
+    transfer = load_initial(model, saved_as(tmp_path / "w.safetensors", source, naming), all_names(SPEC))
     own, given, new = model.state_dict(), source.state_dict(), fresh.state_dict()
     for name in own:
         wanted = new if name.startswith("head.classifier") else given
@@ -149,10 +82,10 @@ def test_a_classifier_of_other_classes_is_left_new_and_said(tmp_path, naming):
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
 def test_a_pth_is_read_without_running_anything(tmp_path, wrapper):
     source, model = trained(), build_model(SPEC, seed=5)
-    names = {ours: theirs for theirs, ours in torchvision_names(SPEC).items()}
-    tensors = {f"module.{names[name]}": tensor for name, tensor in source.state_dict().items()}
+    theirs = rename(source.state_dict(), all_names(SPEC)["torchvision"])
+    tensors = {f"module.{name}": tensor for name, tensor in theirs.items()}
     torch.save(tensors if wrapper is None else {wrapper: tensors, "epoch": 3}, tmp_path / "w.pth")
-    assert load_initial(model, tmp_path / "w.pth").naming == "torchvision"
+    assert load_initial(model, tmp_path / "w.pth", all_names(SPEC)).naming == "torchvision"
     assert same_weights(source, model)
 
 
@@ -195,7 +128,7 @@ def test_weights_of_another_network_are_refused_by_the_first_tensor(tmp_path):
     wider = dataclasses.replace(SPEC, stem=StemSpec(out_channels=16))
     path = saved_as(tmp_path / "wide.safetensors", trained(wider), "timm")
     with pytest.raises(UsageError, match=r"stem\.conv\.weight is 16x3x3x3 there and 8x3x3x3 here"):
-        load_initial(build_model(SPEC, seed=0), path)
+        load_initial(build_model(SPEC, seed=0), path, all_names(SPEC))
     shallow = dataclasses.replace(SPEC, stages=SPEC.stages[:2])
     path = saved_as(tmp_path / "shallow.safetensors", trained(shallow), "effsearch")
     with pytest.raises(UsageError, match="is missing; it is of another network"):
@@ -227,6 +160,11 @@ def test_numbers_that_are_not_finite_and_unknown_names_are_refused(tmp_path):
     save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match="holds no weights of this network: other is not known"):
         load_initial(build_model(SPEC, seed=0), tmp_path / "other.safetensors")
+    path = saved_as(tmp_path / "timm.safetensors", trained(), "timm")
+    with pytest.raises(
+        UsageError, match=r"holds no weights of this network: .* is not known"
+    ):  # nobody said timm's
+        load_initial(build_model(SPEC, seed=0), path)
 
 
 def test_the_weights_of_a_training_of_ours_can_be_begun_with(tmp_path, one_thread):

@@ -16,7 +16,7 @@ import pytest
 from effsearch.commands.pools import prepare_local_worker
 from effsearch.proxy_train.data.datasets import load_images
 from effsearch.proxy_train.data.shipping import AtNode, ImageShipment, ship_images
-from effsearch.proxy_train.score import ProxyEvaluator
+from effsearch.proxy_train.evaluator import ProxyEvaluator
 from effsearch.proxy_train.train import TrainSettings
 from effsearch.proxy_train.worker import prepare_worker
 from effsearch.search.placement.local_pool import ProcessPool

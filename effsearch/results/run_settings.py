@@ -1,0 +1,186 @@
+"""May a run go on with the settings that are given, and what would a user call those that differ?"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any  # a JSON value
+
+from effsearch.results.json_files import write_json
+from effsearch.results.run_files import LOCK_FILE, SETTINGS_FILE, StoredSettings, is_run, read_settings
+from effsearch.results.run_lock import HELD_SUFFIX
+from effsearch.space.errors import RunError, UsageError
+
+_NOT_SET = object()
+MOST_SHOWN = 60  # characters of a setting that differs
+
+# What a user types, by what settings.json calls it; a command may mean something of its own.
+OPTIONS = {
+    "budget": "--budget",
+    "budget_limits": "--budget",
+    "budgets": "--budget",
+    "data": "--data",
+    "fidelity.num_epochs": "--epochs",
+    "fidelity.num_images": "--images",
+    "fidelity.num_removed_strides": "strides removed (--min-map)",
+    "fidelity.width": "--proxy-width",
+    "image_resolution": "--proxy-resolution",
+    "num_seeds": "--seeds",
+    "num_workers": "--workers",
+    "resolution": "--resolution",
+    "seed": "--seed",
+    "storage": "--storage",
+    "training.device": "--device",
+    "training.precision": "--precision",
+    "training.train_fn": "--train-fn",
+}
+_TRAINING = {
+    "image_resolution": "image_resolution",  # follows from data and network
+    "network": "NETWORK",
+    "training.batch_size": "--batch-size",
+    "training.learning_rate": "--lr",
+    "training.name": "--recipe",
+    "training.num_epochs": "--epochs",
+}
+OPTIONS_OF = {
+    "baseline": {
+        "num_classes": "--classes",
+        "num_finalists": "--finalists",
+        "num_rungs": "--rungs",
+        "objective": "--objective",
+        "parameters_exponent": "--params-exponent",
+        "reduction": "--reduction",
+        "reward_exponent": "--reward-exponent",
+        "sampler": "--sampler",
+        "screen_minutes": "--screen-minutes",
+        "screen_mode": "--screen",
+        "second_objective": "--multi-objective",
+        "space": "--space",
+        "step_time_exponent": "--step-time-exponent",
+        "warm_start": "--warm-start",
+    },
+    "scale": {
+        "base": "--base",
+        "base_resolution": "--resolution",
+        "grid_step": "--grid-step",
+        "method": "--search",
+        "search_rules.divisor": "--divisor",
+        "tolerance": "--tolerance",
+    },
+    "ablate": {
+        "arms": "--arms",
+        "base": "--base",
+        "base_resolution": "--proxy-resolution",
+        **{f"coefficients.{name}": f"--coefficients ({name})" for name in ("alpha", "beta", "gamma")},
+        "factors": "--factor",
+        "image_resolution": "image_resolution",
+        "longer": "--longer",
+        "tolerance": "--tolerance",
+    },
+    "train": _TRAINING
+    | {
+        "init": "--init",
+        "init_sha256": "the SHA-256 of --init",
+        "num_parts": "--accumulate",
+        "tensorboard": "--tensorboard",
+    },
+    "prune": _TRAINING
+    | {
+        "pruning.divisor": "--divisor",
+        "pruning.importance": "--importance",
+        "pruning.num_steps": "--steps",
+        "pruning.ranking": "--importance",
+        "weights": "--weights",
+        "weights_sha256": "the SHA-256 of --weights",
+    },
+}
+
+
+def option_of(name: str, command: str) -> str:
+    """Give what a user types for a setting, dotted where it is nested; its own name where nothing is typed for it."""
+    known = OPTIONS | OPTIONS_OF.get(command, {})
+    parts = name.split(".")
+    above = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((known[one] for one in above if one in known), name)
+
+
+def refuse_foreign(path: Path | None, *, command: str | None = None) -> None:
+    """Refuse a folder that no run of a command can begin or go on in; commands ask before they read any image.
+
+    Args:
+        path: The user's `--run`; None is always fine.
+        command: What is to run there; None asks only whether the folder is a run's, or empty.
+
+    Raises:
+        UsageError: It is a file, or a folder with something in it that no run, or another command, has put there.
+        RunError: It cannot be read.
+    """
+    if path is None:
+        return
+    try:
+        # Hidden files (.gitkeep, .DS_Store, a temporary file of ours) do not make a folder somebody's.
+        names = {name for name in os.listdir(path) if not name.startswith(".")}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise UsageError(f"{path} is not a directory; give another --run") from error
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    if names - {LOCK_FILE, LOCK_FILE + HELD_SUFFIX} and not is_run(path):
+        raise UsageError(
+            f"{path} holds files but no {SETTINGS_FILE}, so it is no run; "
+            "give --run a new or an empty directory"
+        )
+    if command is not None and is_run(path):
+        _require_command(path, read_settings(path), command)
+
+
+def resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset[str]) -> StoredSettings:
+    """The settings to go on with: as given, created when the run was.
+
+    Raises:
+        UsageError: The run is another command's, or settings differ that are not free; they are named as typed.
+    """
+    stored = read_settings(run)
+    _require_command(run, stored, given.command)
+    before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
+    differences: dict[str, str] = {}
+    for name in [*now, *(name for name in before if name not in now)]:
+        was, comes = before.get(name, _NOT_SET), now.get(name, _NOT_SET)
+        if was != comes and not _is_free(name, free_settings):
+            word = option_of(name, given.command)  # what several settings say of one option is said once
+            differences.setdefault(word, f"{word} was {_shown(was)}, now {_shown(comes)}")
+    if differences:
+        raise UsageError(
+            f"{run} was started with other settings: {'; '.join(differences.values())}; "
+            "give another --run or the stored settings"
+        )
+    resumed = StoredSettings(command=stored.command, created=stored.created, settings=given.settings)
+    if resumed != stored:
+        write_json(run / SETTINGS_FILE, resumed.to_json())
+    return resumed
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: object) -> str:
+    if value is _NOT_SET:
+        return "not set"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _is_free(name: str, free_settings: frozenset[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:end]) in free_settings for end in range(1, len(parts) + 1))
+
+
+def _require_command(run: Path, stored: StoredSettings, command: str) -> None:
+    if stored.command != command:
+        raise UsageError(f"{run} holds a run of {stored.command}, not of {command}; give another --run")

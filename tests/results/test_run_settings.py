@@ -1,0 +1,42 @@
+"""Settings that differ are named as a user types them."""
+
+import pytest
+import typer
+
+from effsearch import cli
+from effsearch.results.run_settings import OPTIONS, OPTIONS_OF, option_of
+
+
+def options_typed(command: str) -> set[str]:
+    group = typer.main.get_command(cli.app)
+    return {word for parameter in group.commands[command].params for word in parameter.opts}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", OPTIONS_OF)
+def test_every_option_that_is_named_is_one_of_the_command(command: str) -> None:
+    known = options_typed(command)
+    words = {word.strip("()") for label in OPTIONS_OF[command].values() for word in label.split()}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_what_all_commands_share_is_typed_somewhere() -> None:
+    known = set().union(*(options_typed(command) for command in OPTIONS_OF))
+    words = {word.strip("()") for label in OPTIONS.values() for word in label.split()}
+    assert {word for word in words if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "typed"),
+    [
+        ("fidelity.num_images", "baseline", "--images"),
+        ("budget_limits.multiply_adds", "baseline", "--budget"),
+        ("training.num_epochs", "train", "--epochs"),
+        ("training.num_epochs", "baseline", "training.num_epochs"),  # effsearch's own there
+        ("image_resolution", "baseline", "--proxy-resolution"),
+        ("image_resolution", "train", "image_resolution"),
+        ("coefficients.beta", "ablate", "--coefficients (beta)"),
+        ("data_fingerprint", "baseline", "data_fingerprint"),
+    ],
+)
+def test_a_setting_is_named_as_typed_where_it_is_typed(name: str, command: str, typed: str) -> None:
+    assert option_of(name, command) == typed
