@@ -21,7 +21,7 @@ def print_pruning(report: Mapping[str, Any]) -> None:
     rows = [
         ("before", before, before["accuracy"]),
         ("right after", after, after["accuracy"]),
-        (f"after {report['epochs']} epochs", after, report["best"]["accuracy"]),
+        ("after the training", after, report["best"]["accuracy"]),
     ]
     print_table(
         f"{report['network']} at {report['resolution']} px",
