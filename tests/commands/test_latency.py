@@ -236,3 +236,37 @@ def test_profile_refuses_what_it_would_not_look_at(effsearch: Effsearch) -> None
         2,
         "there is no folder none",
     )
+
+
+def test_a_space_called_like_a_path_keeps_its_table_in_the_cache(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(SPACE_TEXT.replace("name: tiny", "name: ../../../tiny"))
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3", "--dry-run")
+    assert effsearch(*words).code == 0
+    assert list(tmp_path.rglob("*tiny-*.json")) == list((tmp_path / "cache" / "latency").iterdir())
+    num_timed = times["num_timed"]
+    assert effsearch(*words).code == 0
+    assert times["num_timed"] == num_timed
+
+
+def test_whoever_takes_a_table_is_told_that_the_machine_was_busy(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3")
+    monkeypatch.setattr(measure_table, "processor_share", lambda working, seconds: 0.6)
+    first = effsearch(*words, "--dry-run")
+    again = effsearch(*words)
+    resumed = effsearch(*words)
+    for done in (first, again, resumed):
+        assert "other programs had the processor for 40%" in done.err
+
+
+def test_measurements_that_somebody_has_damaged_are_not_gone_by(effsearch: Effsearch, tmp_path: Path) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3")
+    effsearch(*words)
+    for text in ('{"nanoseconds": {"a": "1"}}', '{"nanoseconds": []}', '{"nanoseconds": {"a": 0}}'):
+        (tmp_path / "run" / LATENCY_CHECK_FILE).write_text(text)
+        refuses(effsearch(*words), 1, f"{LATENCY_CHECK_FILE} is damaged; delete it")
+    (tmp_path / "run" / LATENCY_CHECK_FILE).unlink()
+    assert effsearch(*words).json["trials"] == 3
