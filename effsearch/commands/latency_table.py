@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from effsearch.commands.inputs import read_text
-from effsearch.commands.latency_tables import QUIET_SHARE, busy_words
+from effsearch.commands.profile_tables import QUIET_SHARE, busy_words
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.latency.measure_table import measure_table, table_blocks
