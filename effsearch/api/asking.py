@@ -7,6 +7,7 @@ that a call means what the command means, and a new option is one for both.
 import difflib
 import inspect
 import numbers
+import os
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -146,8 +147,8 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         return kind(value)
     if kind is bool and isinstance(value, bool):
         return value
-    if kind is Path and (isinstance(value, str | Path) or hasattr(value, "path")):
-        return Path(getattr(value, "path", value))
+    if kind is Path and (isinstance(value, str | os.PathLike) or hasattr(value, "path")):
+        return Path(value if isinstance(value, str | os.PathLike) else value.path)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if kind is int and is_number and float(value).is_integer():
         return _inside(name, int(value), extras)
@@ -176,18 +177,18 @@ def _as_text(name: str, value: Any) -> str:
         from effsearch.api.networks import take_space
 
         return SpaceInHand(*take_space(value))
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | os.PathLike):
+        return value if isinstance(value, str) else os.fspath(value)
     if name == "train_fn":
         return FunctionInHand(take_function(value))
-    if name == "data" and not isinstance(value, Path):
+    if name == "data":
         from effsearch.proxy_train.data.in_hand import take_images
 
         return take_images(value)
     if name in ("base", "network", "coefficients"):
         value = as_network(value)
-    if isinstance(value, str | Path):
-        return value if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return value
     if isinstance(value, Budget):
         return _budget_text(value)
     if name == "coefficients" and hasattr(value, "alpha"):

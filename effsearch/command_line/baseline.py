@@ -195,8 +195,8 @@ def baseline(
         own_run(run)
     from effsearch.commands.baseline.baseline import run_baseline
     from effsearch.commands.baseline.plan import BaselineOptions
+    from effsearch.commands.baseline.tables import print_baseline, print_plan
     from effsearch.commands.proxy import ProxyOptions
-    from effsearch.commands.tables import print_baseline, print_plan
     from effsearch.search.problem import SearchSettings
 
     if objective is Objective.accuracy:

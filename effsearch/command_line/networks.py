@@ -82,9 +82,8 @@ def profile(
         refuse_given(context, ("out",), "it is for --space")
     if device is LatencyDevice.cuda:
         refuse_given(context, ("threads",), "a GPU has no threads of this kind")
-    from effsearch.commands.latency_tables import print_latencies, print_table_record
     from effsearch.commands.profile import profile_network, profile_space
-    from effsearch.commands.tables import print_profile
+    from effsearch.commands.profile_tables import print_latencies, print_profile, print_table_record
 
     targets = _latency_targets(runtime, device.value, threads, batch) if latency else []
     if space is not None:

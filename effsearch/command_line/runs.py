@@ -51,7 +51,7 @@ def plot(
     family's folder: promised and built cost.
     """
     from effsearch.commands.plot import run_plot
-    from effsearch.commands.tables import print_plot
+    from effsearch.commands.run_tables import print_plot
 
     return Task(lambda _: run_plot(runs or [], out=out, runs_root=RUNS_ROOT), print_plot, as_json)
 
@@ -67,7 +67,7 @@ def report(
     the family, failures, cost, commands, and every training in a table. Of a training: curves, test result, recipe.
     """
     from effsearch.commands.report import run_report
-    from effsearch.commands.tables import print_page
+    from effsearch.commands.run_tables import print_page
 
     path = run or RUNS_ROOT / "latest"
     return Task(lambda _: run_report(path, out=out, now=datetime.now(UTC)), print_page, as_json)
@@ -108,7 +108,7 @@ def validate(
     interval. With --of screening it judges the scores that trainings were picked by.
     """
     own_run(run)
-    from effsearch.commands.tables import print_validation
+    from effsearch.commands.run_tables import print_validation
     from effsearch.commands.validate import ValidateOptions, run_validate
 
     options = ValidateOptions(
@@ -165,7 +165,7 @@ def explain(
     is left.
     """
     from effsearch.commands.explaining.explain import explain_run
-    from effsearch.commands.tables import print_explanation
+    from effsearch.commands.explaining.tables import print_explanation
 
     return Task(lambda _: explain_run(run, space=space), print_explanation, as_json)
 
@@ -179,8 +179,8 @@ def status(
 
     It only reads, so it disturbs nothing.
     """
+    from effsearch.commands.run_tables import print_status
     from effsearch.commands.status import run_status, watch_status
-    from effsearch.commands.tables import print_status
 
     path = run or RUNS_ROOT / "latest"
     if watch:
@@ -201,7 +201,7 @@ def dashboard(
     A copy in memory is shown, and kept up to date while the run goes on. Nothing of the run is locked or written.
     """
     from effsearch.commands.dashboard import run_dashboard
-    from effsearch.commands.tables import print_dashboard
+    from effsearch.commands.run_tables import print_dashboard
 
     def show(report: dict[str, Any]) -> None:
         print_report(report, as_json, print_dashboard)

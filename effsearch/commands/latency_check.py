@@ -12,7 +12,7 @@ from effsearch.results.json_files import read_json, write_json
 from effsearch.results.run_files import LATENCY_CHECK_FILE
 from effsearch.space.budget import short_time
 from effsearch.space.canonical import network_hash
-from effsearch.space.errors import UsageError
+from effsearch.space.errors import RunError, UsageError
 from effsearch.space.latency_table import LatencyTable
 from effsearch.space.spec import ModelSpec
 
@@ -66,7 +66,9 @@ class LatencyCheck:
 
     def _read(self) -> dict[str, int]:
         found: Any = read_json(self._path).get("nanoseconds") if self._path.is_file() else {}
-        return dict(found) if isinstance(found, dict) else {}
+        if not isinstance(found, dict) or any(type(one) is not int or one < 1 for one in found.values()):
+            raise RunError(f"{self._path} is damaged; delete it, and networks are measured again")
+        return found
 
 
 def measure_like(table: LatencyTable) -> Measure | None:

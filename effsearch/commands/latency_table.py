@@ -6,11 +6,12 @@ measured.
 
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
 from effsearch.commands.inputs import read_text
-from effsearch.commands.latency_tables import QUIET_SHARE, busy_words
+from effsearch.commands.profile_tables import QUIET_SHARE, busy_words
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.latency.measure_table import measure_table, table_blocks
@@ -75,7 +76,9 @@ def cached_table(
     conditions = require_target(target)
     names = sorted(table_blocks(space, resolution=resolution, num_classes=num_classes))
     key = hashlib.sha256(json.dumps([asdict(conditions), names]).encode()).hexdigest()[:16]
-    path = default_cache_dir() / "latency" / f"{space.name}-{key}.json"
+    # A space is called as its author likes: ../../mine is no way out of the cache.
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", space.name)
+    path = default_cache_dir() / "latency" / f"{name}-{key}.json"
     if path.is_file():
         try:
             table = from_json(path.read_text("utf-8"), source=str(path))
@@ -109,17 +112,24 @@ def measured_table(
         notify=lambda done, total: watcher.show("latency", done, total, f"{done} of {total} timings"),
     )
     watcher.show("latency", 1, 1, "")
-    if target.device == "cpu" and table.processor_share < QUIET_SHARE:
+    if is_busy(table):
         watcher.say(busy_words(table.processor_share))
     return table
 
 
 def table_words(table: LatencyTable, source: str) -> str:
-    """Say what a table is and how well it adds up."""
+    """Say what a table is, how well it adds up, and whether it was measured beside other programs."""
+    others = 1 - table.processor_share
     return (
         f"latency: {len(table.nanoseconds)} blocks on {table.conditions} ({source}); for {table.num_networks} "
         f"networks measured whole, predictions are {table.mean_error:.1%} off on average"
+        + (f"; other programs had the processor for {others:.0%} of the time" if is_busy(table) else "")
     )
+
+
+def is_busy(table: LatencyTable) -> bool:
+    """Tell whether a table was measured on a processor that others had too much of; a GPU leaves its own idle."""
+    return table.conditions.device == "cpu" and table.processor_share < QUIET_SHARE
 
 
 def read_table(path: Path) -> LatencyTable:

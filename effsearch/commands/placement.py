@@ -58,6 +58,10 @@ class Placement:
             )
         if self.engine == "inline" and self.num_workers != 1:
             raise UsageError(f"--engine inline trains one at a time, got --workers {self.num_workers}")
+        if self.engine == "inline" and self.trial_minutes is not None:
+            raise UsageError(
+                "--trial-timeout ends a worker that hangs, and --engine inline has none: leave it out"
+            )
         if self.trial_minutes is not None and not 0 < self.trial_minutes < MOST_MINUTES:
             raise UsageError(f"--trial-timeout must be above 0, got {self.trial_minutes:g}")
 

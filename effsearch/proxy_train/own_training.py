@@ -58,8 +58,6 @@ class OwnEvaluator:
 
 
 def _to_result(given: Any, name: str, fidelity: Fidelity, *, seconds: float) -> ProxyResult:
-    if isinstance(given, ProxyResult):
-        return given
     accuracy, loss = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     try:
         accuracy, loss = float(accuracy), None if loss is None else float(loss)

@@ -4,13 +4,14 @@ A function travels pickled: one of an importable module as its name, any other (
 with its code. Neither is ever written to a run directory; what is stored there is a name and a hash, to be compared.
 """
 
+import functools
 import hashlib
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import CodeType
+from types import CellType, CodeType, ModuleType
 from typing import Any  # the user's function and what it gives
 
 from effsearch.space.errors import UsageError
@@ -24,7 +25,7 @@ class TrainFunction:
     """A training loop that pickles, and what tells it from others."""
 
     name: str  # "module:qualified.name"
-    digest: str  # hexadecimal SHA-256 of its source, or of its code where there is no source
+    digest: str  # hexadecimal SHA-256 of its source, or of its code where there is none, and of plain values it holds
     pickled: bytes = field(repr=False)
 
     def load(self) -> Callable[..., Any]:
@@ -116,18 +117,53 @@ def is_word(word: str) -> bool:
 
 
 def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}:{named.__qualname__}"
 
 
 def _digest_of(function: Any) -> str:
+    if isinstance(function, functools.partial):
+        bound = (_digest_of(function.func), _plain(function.args), _plain(function.keywords))
+        return hashlib.sha256(repr(bound).encode()).hexdigest()
     named = function if hasattr(function, "__qualname__") else type(function)
     try:
         content = inspect.getsource(named).encode()
     except (OSError, TypeError):  # typed at a prompt, or read from stdin
         code = getattr(function, "__code__", None)
         content = repr(_facts(code)).encode() if isinstance(code, CodeType) else _name_of(function).encode()
+    if held := _held(function):
+        content += repr(held).encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _held(function: Any) -> list[object]:
+    """Give what a function works with beside its source: what a closure closes over, and its object's values."""
+    cells = getattr(function, "__closure__", None) or ()
+    closed = [_plain(cell.cell_contents) for cell in cells if not _is_empty(cell)]
+    owner = getattr(function, "__self__", None if hasattr(function, "__qualname__") else function)
+    values = getattr(owner, "__dict__", None) if not isinstance(owner, ModuleType | type) else None
+    return [*closed, *([_plain(values)] if values else [])]
+
+
+def _is_empty(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - raises where a name is not yet bound
+    except ValueError:
+        return True
+    return False
+
+
+def _plain(value: Any) -> object:
+    """Give a value that has a text of its own as it is; of any other its type alone: its text may be its address."""
+    if value is None or isinstance(value, str | bytes | int | float | complex):
+        return value
+    if isinstance(value, Mapping):
+        return [(_plain(key), _plain(one)) for key, one in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _facts(code: CodeType) -> tuple[object, ...]:

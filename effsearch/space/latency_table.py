@@ -17,8 +17,10 @@ from effsearch.space.errors import UsageError
 from effsearch.space.layer import Layer
 from effsearch.space.layers import layers
 from effsearch.space.spec import ModelSpec
+from effsearch.space.strict_json import parse_json
 
 SCHEMA_VERSION = 1
+MOST_NANOSECONDS = 10**15  # of a block, eleven days; sums of thousands stay inside 64 bits
 HEADROOM_DEVIATIONS = 1.28  # of a prediction's error; nine in ten are below, where errors are normal
 
 Block = tuple[Layer, ...]  # the layers of one scope: a stem, a block or a head
@@ -148,7 +150,7 @@ def from_json(text: str, *, source: str) -> LatencyTable:
         UsageError: It is no latency table, or one of another version.
     """
     try:
-        record = json.loads(text)
+        record = parse_json(text)
         version = record.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise UsageError(f"{source}: schema_version must be {SCHEMA_VERSION}, got {version!r}")
@@ -166,10 +168,26 @@ def from_json(text: str, *, source: str) -> LatencyTable:
 
 def _check(table: LatencyTable) -> None:
     values = table.nanoseconds.values()
-    if not values or any(type(value) is not int or value < 1 for value in values):
-        raise ValueError("nanoseconds must be whole numbers above zero, by block")
-    if not 0 <= table.error < math.inf or not 0 <= table.mean_error < math.inf:
-        raise ValueError(f"error must be at least 0, got {table.error}")
+    if not values or any(type(value) is not int or not 1 <= value <= MOST_NANOSECONDS for value in values):
+        raise ValueError("nanoseconds must be whole numbers by block, above zero and at most eleven days")
+    for name in ("error", "mean_error", "raw_error", "seconds", "processor_share"):
+        if not 0 <= getattr(table, name) < math.inf:
+            raise ValueError(f"{name} must be at least 0, got {getattr(table, name)}")
+    conditions = table.conditions
+    for name in ("num_threads", "batch_size"):
+        if type(value := getattr(conditions, name)) is not int or value < 1:
+            raise ValueError(f"{name} must be a whole number above zero, got {value!r}")
+    if type(table.num_networks) is not int:
+        raise ValueError(f"num_networks must be a whole number, got {table.num_networks!r}")
+    for text in (
+        conditions.runtime,
+        conditions.version,
+        conditions.device,
+        conditions.machine,
+        table.time,
+    ):
+        if not isinstance(text, str):
+            raise ValueError(f"what was timed on what, and when, must be texts, got {text!r}")
 
 
 def _layer_text(layer: Layer) -> str:

@@ -116,6 +116,7 @@ def test_what_is_no_accuracy_stops_the_search(here: Path, options: Options, give
         ({"train_fn": 3}, "train_fn must be a function, got 3"),
         ({"train_fn": None}, "--engine inline is for a training loop of your own"),
         ({"workers": 2}, "--engine inline trains one at a time, got --workers 2"),
+        ({"trial_timeout": 3}, "--trial-timeout ends a worker that hangs, and --engine inline has none"),
         ({"screen": "supernet"}, "--screen supernet needs workers: leave out --engine inline"),
         ({"space": {"name": "mine"}}, "schema_version"),
     ],
@@ -321,3 +322,18 @@ def test_export_asks_for_its_target(here: Path) -> None:
 
 def test_numpy_numbers_are_numbers(here: Path, options: Options) -> None:
     assert effsearch.plan_baseline(**options(trials=np.int64(4)))["trainings"] == 4
+
+
+def test_a_path_of_any_kind_is_a_path(here: Path, options: Options) -> None:
+    class Place:
+        def __init__(self, path: str) -> None:
+            self.text = path
+
+        def __fspath__(self) -> str:
+            return self.text
+
+    Path("mine.yaml").write_text(yaml.safe_dump(SPACE))
+    plan = effsearch.plan_baseline(**options(space=Place("mine.yaml"), run=Place("found")))
+    assert plan["space"] == "tiny"
+    with pytest.raises(effsearch.DataError, match=r"nowhere"):
+        effsearch.plan_baseline(**options(data=Place("nowhere")))

@@ -236,3 +236,60 @@ def test_profile_refuses_what_it_would_not_look_at(effsearch: Effsearch) -> None
         2,
         "there is no folder none",
     )
+
+
+def test_a_space_called_like_a_path_keeps_its_table_in_the_cache(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(SPACE_TEXT.replace("name: tiny", "name: ../../../tiny"))
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3", "--dry-run")
+    assert effsearch(*words).code == 0
+    assert list(tmp_path.rglob("*tiny-*.json")) == list((tmp_path / "cache" / "latency").iterdir())
+    num_timed = times["num_timed"]
+    assert effsearch(*words).code == 0
+    assert times["num_timed"] == num_timed
+
+
+def test_whoever_takes_a_table_is_told_that_the_machine_was_busy(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3")
+    monkeypatch.setattr(measure_table, "processor_share", lambda working, seconds: 0.6)
+    first = effsearch(*words, "--dry-run")
+    again = effsearch(*words)
+    resumed = effsearch(*words)
+    for done in (first, again, resumed):
+        assert "other programs had the processor for 40%" in done.err
+
+
+def test_measurements_that_somebody_has_damaged_are_not_gone_by(effsearch: Effsearch, tmp_path: Path) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3")
+    effsearch(*words)
+    for text in ('{"nanoseconds": {"a": "1"}}', '{"nanoseconds": []}', '{"nanoseconds": {"a": 0}}'):
+        (tmp_path / "run" / LATENCY_CHECK_FILE).write_text(text)
+        refuses(effsearch(*words), 1, f"{LATENCY_CHECK_FILE} is damaged; delete it")
+    (tmp_path / "run" / LATENCY_CHECK_FILE).unlink()
+    assert effsearch(*words).json["trials"] == 3
+
+
+def test_a_front_of_latencies_is_of_what_the_bound_is_about(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    """Here by the clock of the check, under a phone's table by its predictions; never by torch on this machine."""
+    times["factor"] = 2.0
+    words = (*SEARCH, "--max-latency", "20us", "--multi-objective", "latency", "--trials", "6")
+    here = effsearch(*words).json
+    entries = {one["network_hash"]: one["spec"] for one in ledger_of(tmp_path / "run")}
+    assert here["front"]
+    for row in here["front"]:
+        spec = spec_from_json(json.dumps(entries[row["network_hash"]]), source="")
+        assert row["latency_seconds"] == pytest.approx(2e-9 * latency_of(spec), abs=2e-9)
+    effsearch("profile", "--space", "tiny.yaml", "--latency", "--classes", "16", "--out", "t.json")
+    record = json.loads((tmp_path / "t.json").read_text())
+    record["conditions"] |= {"machine": "a phone", "runtime": "tflite"}
+    (tmp_path / "phone.json").write_text(json.dumps(record))
+    phone = effsearch(*words, "--run", "phone", "--latency-table", "phone.json").json
+    entries = {one["network_hash"]: one["spec"] for one in ledger_of(tmp_path / "phone")}
+    for row in phone["front"]:
+        spec = spec_from_json(json.dumps(entries[row["network_hash"]]), source="")
+        assert row["latency_seconds"] == pytest.approx(1e-9 * latency_of(spec), rel=2e-3)

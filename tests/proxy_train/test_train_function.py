@@ -2,6 +2,8 @@
 
 import pickle
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,19 @@ def test_it_is_called_with_the_network_that_stands_in_and_the_images(handle: Pat
     assert (result.val_accuracy, result.val_loss, result.num_images_seen) == (0.75, 1.25, 48)
 
 
-def test_an_accuracy_alone_has_no_loss_and_a_result_goes_through(handle: Path) -> None:
-    assert evaluate(handle, lambda *given: np.float32(0.5)).val_loss is None
-    whole = ProxyResult(val_accuracy=0.5, val_loss=1.0, train_seconds=2.0, num_images_seen=3)
-    assert evaluate(handle, lambda *given: whole) == whole
+def test_an_accuracy_alone_has_no_loss(handle: Path) -> None:
+    result = evaluate(handle, lambda *given: np.float32(0.5))
+    assert (result.val_accuracy, result.val_loss) == (0.5, None)
+    assert type(result.val_accuracy) is float
+
+
+def test_a_result_of_effsearchs_own_is_no_answer(handle: Path) -> None:
+    """It would go to the ledger unchecked, with times and numbers of images that nobody has counted."""
+    whole = ProxyResult(val_accuracy=55.0, val_loss=1.0, train_seconds=float("nan"), num_images_seen=3)
+    with pytest.raises(
+        UsageError, match=r"must give an accuracy in .0, 1., or that and a loss, got ProxyResult"
+    ):
+        evaluate(handle, lambda *given: whole)
 
 
 def test_what_it_raises_is_an_outcome(handle: Path) -> None:
@@ -95,6 +106,52 @@ def test_where_there_is_no_source_the_digest_is_of_the_code() -> None:
     assert take_function(compiled("0.5")).digest == take_function(compiled("0.5")).digest
     assert take_function(compiled("0.5")).digest != take_function(compiled("0.6")).digest
     assert take_function(compiled("0.5")).name == "typed:train"
+
+
+def test_what_a_function_holds_tells_it_from_others() -> None:
+    def train(spec: Any, fidelity: Any, seed: int, images: Any, rate: float = 0.1) -> float:
+        return rate
+
+    def other(spec: Any, fidelity: Any, seed: int, images: Any, rate: float = 0.1) -> float:
+        return rate / 2
+
+    def held(rate: Any) -> Any:
+        return lambda spec, fidelity, seed, images: rate
+
+    class Trainer:
+        def __init__(self, rate: float) -> None:
+            self.rate = rate
+
+        def __call__(self, spec: Any, fidelity: Any, seed: int, images: Any) -> float:
+            return self.rate
+
+        def train(self, spec: Any, fidelity: Any, seed: int, images: Any) -> float:
+            return self.rate
+
+    ways: dict[str, Callable[[float], Any]] = {
+        "partial": lambda rate: partial(train, rate=rate),
+        "partial of a partial": lambda rate: partial(partial(train, rate=rate)),
+        "closure": held,
+        "closure of a list": lambda rate: held([{"rate": rate}]),
+        "object": Trainer,
+        "method": lambda rate: Trainer(rate).train,
+    }
+    for name, make in ways.items():
+        first, again, second = (take_function(make(rate)) for rate in (0.1, 0.1, 0.2))
+        assert first.digest == again.digest != second.digest, name
+        assert first.name == second.name, name
+    assert take_function(partial(train)).name == take_function(train).name
+    assert take_function(partial(train, rate=0.1)).digest != take_function(partial(other, rate=0.1)).digest
+
+
+def test_what_has_no_text_of_its_own_counts_by_its_type() -> None:
+    """Addresses in memory differ from call to call, and the function would be another at every resume."""
+
+    def held(thing: object) -> Any:
+        return lambda spec, fidelity, seed, images: bool(thing)
+
+    assert take_function(held(object())).digest == take_function(held(object())).digest
+    assert take_function(held(np.zeros(2))).digest != take_function(held(object())).digest
 
 
 def test_an_object_that_can_be_called_is_a_training_loop(handle: Path) -> None:

@@ -26,6 +26,14 @@ from effsearch.space.space_text import space_from_yaml
 from effsearch.space.spec import ModelSpec
 
 MakeTable = Callable[..., LatencyTable]
+CONDITIONS = {
+    "runtime": "torch",
+    "version": "2",
+    "device": "cpu",
+    "num_threads": 1,
+    "batch_size": 1,
+    "machine": "a machine",
+}
 
 # Strides, stems, heads and unlike layers are all choices here, which no shipped space has.
 ODD = """\
@@ -131,13 +139,27 @@ def test_a_table_comes_back_from_its_text(make_table: MakeTable) -> None:
     ("change", "message"),
     [
         ({"schema_version": 2}, "here: schema_version must be 1, got 2"),
-        ({"nanoseconds": {}}, "nanoseconds must be whole numbers above zero"),
-        ({"nanoseconds": {"a": 1.5}}, "nanoseconds must be whole numbers above zero"),
-        ({"nanoseconds": {"a": 0}}, "nanoseconds must be whole numbers above zero"),
-        ({"nanoseconds": {"a": True}}, "nanoseconds must be whole numbers above zero"),
+        ({"nanoseconds": {}}, "nanoseconds must be whole numbers by block, above zero"),
+        ({"nanoseconds": {"a": 1.5}}, "nanoseconds must be whole numbers by block, above zero"),
+        ({"nanoseconds": {"a": 0}}, "nanoseconds must be whole numbers by block, above zero"),
+        ({"nanoseconds": {"a": True}}, "nanoseconds must be whole numbers by block, above zero"),
         ({"nanoseconds": [1]}, "here is no latency table"),
         ({"error": -1}, "error must be at least 0, got -1"),
-        ({"error": float("nan")}, "error must be at least 0, got nan"),
+        ({"error": float("nan")}, "here is no latency table .NaN is no number"),
+        ({"nanoseconds": {"a": 10**30}}, "and at most eleven days"),
+        ({"raw_error": "much"}, "here is no latency table"),
+        ({"processor_share": None}, "here is no latency table"),
+        ({"num_networks": "many"}, "num_networks must be a whole number, got 'many'"),
+        ({"time": 3}, "must be texts, got 3"),
+        (
+            {"conditions": CONDITIONS | {"num_threads": "one"}},
+            "num_threads must be a whole number above zero",
+        ),
+        (
+            {"conditions": CONDITIONS | {"batch_size": 0}},
+            "batch_size must be a whole number above zero, got 0",
+        ),
+        ({"conditions": CONDITIONS | {"machine": None}}, "must be texts, got None"),
         ({"error": "much"}, "here is no latency table"),
         ({"conditions": {"runtime": "torch"}}, "here is no latency table"),
         ({"more": 1}, "here is no latency table"),

@@ -1,5 +1,6 @@
 """What does a search under a bound on latency tell of it at its end?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from effsearch.commands.latency_check import LatencyCheck
@@ -30,3 +31,11 @@ def latency_fields(one: Ranked, check: LatencyCheck | None) -> dict[str, Any]:
         "measured_nanoseconds": measured,
         "keeps_latency": None if measured is None else measured <= check.limit,
     }
+
+
+def front_seconds(ranked: Sequence[Ranked], check: LatencyCheck) -> list[float]:
+    """Give what networks take: all measured whole, or, where one cannot be, all as they are predicted."""
+    measured = [nanoseconds for one in ranked if (nanoseconds := check.measured(one.spec)) is not None]
+    if len(measured) < len(ranked):
+        measured = [check.plan.table.predict(one.spec) for one in ranked]
+    return [nanoseconds / 1e9 for nanoseconds in measured]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from effsearch.commands.baseline.latency_report import latency_fields, latency_record
+from effsearch.commands.baseline.latency_report import front_seconds, latency_fields, latency_record
 from effsearch.commands.latency_check import LatencyCheck
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.latency.measure import measure_latency
@@ -61,7 +61,7 @@ def make_report(
             if one.name in phis
         ],
         "finalists": [_row(one, paths[one.network], check) for one in result.finalists],
-        "front": front_rows(result.ranked, settings),
+        "front": front_rows(result.ranked, settings, check),
         "trials": result.num_trials,
         "failures": result.num_failed,
         "promoted": result.num_promoted,
@@ -100,14 +100,18 @@ def chance_warnings(report: Mapping[str, Any], images: ImageData) -> list[str]:
     ]
 
 
-def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[dict[str, Any]]:
+def front_rows(
+    ranked: Sequence[Ranked], settings: SearchSettings, check: LatencyCheck | None = None
+) -> list[dict[str, Any]]:
     """Give the networks that no other beats in both the expected score and the cost, cheapest first.
 
-    The cost is the second objective, else the multiply-adds. Latency is measured here, on this machine, of every
-    scored network.
+    The cost is the second objective, else the multiply-adds. Latency is that of every scored network: where latency
+    is bounded, under the conditions of the bound, else measured with torch on this machine.
     """
     name = settings.second_objective or "multiply_adds"
-    if name == "latency":
+    if name == "latency" and check is not None:
+        costs = front_seconds(ranked, check)
+    elif name == "latency":
         costs = [measure_latency(one.spec) for one in ranked]
     else:
         costs = [float(getattr(one.cost, name)) for one in ranked]

@@ -181,11 +181,15 @@ def _class_names(labels: Sequence[int | str], given: Sequence[str] | None) -> tu
         names = tuple(given) if given else tuple(words)
         if missing := [word for word in words if word not in names]:
             raise DataError(f"the label {missing[0]!r} is not among the class names")
-        return names
+        return _distinct(names)
     most = max((label for label in labels if isinstance(label, int)), default=0)
     names = tuple(given) if given else tuple(str(label) for label in range(most + 1))
     if most >= len(names):
         raise DataError(f"there are {len(names)} class names and a label {most}, which counts from 0")
+    return _distinct(names)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise DataError("two classes have one name")
     return names

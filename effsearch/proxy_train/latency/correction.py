@@ -49,15 +49,16 @@ def correct(
         networks: Measured ones, all of these blocks; at least one.
     """
     features = {name: _features(alone[name], block) for name, block in blocks.items()}
-    rows = np.stack([np.sum([features[name] for name in one.signatures], axis=0) for one in networks])
+    num_features = 3 if len(networks) >= ENOUGH_NETWORKS else 1
+    parts = [np.stack([features[name][:num_features] for name in one.signatures]) for one in networks]
+    rows = np.stack([one.sum(axis=0) for one in parts])
     whole = np.array([one.nanoseconds for one in networks], dtype=np.float64)
-    num_features = rows.shape[1] if len(networks) >= ENOUGH_NETWORKS else 1
-    rows = rows[:, :num_features]
     weights = fit_shares(rows, whole)
-    errors = left_out_errors(rows, whole)
+    errors = left_out_errors(parts, whole)
     return Correction(
         nanoseconds={
-            name: max(1, round(float(feature[:num_features] @ weights))) for name, feature in features.items()
+            name: round(float(_block_times(feature[:num_features], weights)))
+            for name, feature in features.items()
         },
         error=float(np.sqrt(np.mean(errors**2))) if len(errors) else UNKNOWN_ERROR,
         mean_error=float(np.abs(errors).mean()) if len(errors) else UNKNOWN_ERROR,
@@ -74,13 +75,27 @@ def fit_shares(rows: FloatArray, whole: FloatArray) -> FloatArray:
     return weights
 
 
-def left_out_errors(rows: FloatArray, whole: FloatArray) -> FloatArray:
-    """Give measured over predicted, less one, of each network by a fit to the others; none of a single one."""
+def left_out_errors(parts: Sequence[FloatArray], whole: FloatArray) -> FloatArray:
+    """Give measured over predicted, less one, of each network by a fit to the others; none of a single one.
+
+    Args:
+        parts: Of each network, the features of its blocks, (num_blocks, num_features).
+        whole: (num_networks,) nanoseconds.
+    """
     if len(whole) < 2:
         return np.zeros(0)
+    rows = np.stack([one.sum(axis=0) for one in parts])
     others = [np.delete(np.arange(len(whole)), index) for index in range(len(whole))]
-    predicted = [rows[index] @ fit_shares(rows[rest], whole[rest]) for index, rest in enumerate(others)]
+    predicted = [
+        _block_times(parts[index], fit_shares(rows[rest], whole[rest])).sum()
+        for index, rest in enumerate(others)
+    ]
     return np.asarray(whole / predicted - 1, dtype=np.float64)
+
+
+def _block_times(features: FloatArray, weights: FloatArray) -> FloatArray:
+    """Give the nanoseconds of blocks; a fit may put a small one below zero, and a table holds at least one."""
+    return np.maximum(1.0, features @ weights)
 
 
 def _features(alone: int, block: Block) -> FloatArray:

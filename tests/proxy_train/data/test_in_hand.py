@@ -141,6 +141,7 @@ def test_random_transforms_are_found_out(tmp_path: Path) -> None:
         ((IMAGES, LABELS + 0.5), "a label must be a whole number from 0 or a word, got"),
         ((IMAGES, LABELS, ["a", "b"]), "2 class names and a label 2, which counts from 0"),
         ((IMAGES, LABELS, ["a", "b", "a"]), "two classes have one name"),
+        ((IMAGES, ["a", "b"] * 15, ["a", "b", "a"]), "two classes have one name"),
         ((IMAGES, ["a", "b", 3] * 10), "some labels are words and some numbers"),
         ((IMAGES.astype(np.int64), LABELS), "pixels must be uint8, or floats in .0, 1., got int64"),
         ((IMAGES / 100.0, LABELS), "floats must be in .0, 1., got 0 to 2.55"),

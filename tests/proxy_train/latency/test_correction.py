@@ -83,10 +83,21 @@ def test_a_block_never_takes_less_than_a_nanosecond():
 def test_errors_are_of_networks_that_the_fit_has_not_seen():
     rows = np.array([[1.0], [2.0], [4.0]])
     whole = np.array([1.0, 2.0, 8.0])
-    errors = left_out_errors(rows, whole)
+    errors = left_out_errors(rows[:, None], whole)  # of one block each
     assert errors[2] == pytest.approx(1.0)  # the others say one for one
     assert errors[0] == pytest.approx(1 / float(fit_shares(rows[1:], whole[1:])[0]) - 1)
-    assert len(left_out_errors(rows[:1], whole[:1])) == 0
+    assert len(left_out_errors(rows[:1, None], whole[:1])) == 0
+
+
+def test_errors_are_of_what_a_table_predicts_and_not_of_times_below_zero():
+    """A factor of 1 and -25 for each block fit to the point, but no block takes less than 1."""
+    large = 100.0 + 10 * np.arange(9)
+    parts = [np.array([[alone, 1.0], [1.0, 1.0]]) for alone in large]
+    parts += [np.array([[alone, 1.0], [60.0, 1.0], [70.0, 1.0]]) for alone in large]
+    whole = np.array([one[:, 0].sum() - 25 * len(one) for one in parts])
+    errors = left_out_errors(parts, whole)
+    assert errors[:9] == pytest.approx((large - 49) / (large - 24) - 1)
+    assert errors[9:] == pytest.approx(0, abs=1e-9)
 
 
 def test_networks_to_fit_are_distinct_and_spread():

@@ -1,4 +1,4 @@
-"""What do latencies look like on a terminal?"""
+"""What do a network's cost and latencies look like on a terminal?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,26 @@ from effsearch.commands.tables import print_table, say
 from effsearch.space.budget import short_time
 
 QUIET_SHARE = 0.9  # of a processor, below which it is said that others had it
+
+
+def print_profile(profile: Mapping[str, Any]) -> None:
+    """Print the cost of a network, part by part."""
+    rows = [
+        (
+            part["part"],
+            f"{part['multiply_adds']:,}",
+            f"{part['params']:,}",
+            f"{part['activations']:,}",
+        )
+        for part in profile["parts"]
+    ]
+    rows.append(
+        ("all", f"{profile['multiply_adds']:,}", f"{profile['params']:,}", f"{profile['activations']:,}")
+    )
+    title = f"{profile['name']} at {profile['resolution']} px, {profile['classes']} classes"
+    print_table(title, ("part", "multiply-adds", "params", "activations"), rows)
+    say(f"fvcore's total, which adds norm and pooling: {profile['fvcore_total']:,}")
+    say(f"torch's count, two per multiply-add: {profile['torch_flops']:,}")
 
 
 def print_latencies(report: Mapping[str, Any]) -> None:
