@@ -16,6 +16,7 @@ from effsearch.search.baseline import BaselineResult
 from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
 from effsearch.space.canonical import network_hash
+from effsearch.space.proxy import fidelity_for
 from effsearch.space.text import to_json
 
 
@@ -34,18 +35,18 @@ def make_report(
         check_count(winner.spec)
         name = "best" if index == len(result.winners) - 1 else f"best {budget}"
         path = run.write_spec(name, to_json(winner.spec))
-        winners.append(_row(winner, path) | {"budget": dataclasses.asdict(budget)})
+        winners.append(_row(winner, path, problem) | {"budget": dataclasses.asdict(budget)})
     phis = {anchor.name: anchor.phi for anchor in problem.anchors}
     return {
         "run": str(run.path),
         "best": {key: value for key, value in winners[-1].items() if key != "budget"},
         "winners": winners,
         "anchors": [
-            _row(one, paths[one.network]) | {"phi": phis[one.name]}
+            _row(one, paths[one.network], problem) | {"phi": phis[one.name]}
             for one in result.anchors
             if one.name in phis
         ],
-        "finalists": [_row(one, paths[one.network]) for one in result.finalists],
+        "finalists": [_row(one, paths[one.network], problem) for one in result.finalists],
         "front": front_rows(result.ranked, settings),
         "trials": result.num_trials,
         "failures": result.num_failed,
@@ -112,7 +113,8 @@ def front_rows(ranked: Sequence[Ranked], settings: SearchSettings) -> list[dict[
     return rows
 
 
-def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
+def _row(ranked: Ranked, path: Path, problem: Problem) -> dict[str, Any]:
+    fidelity = fidelity_for(ranked.spec, problem.rungs[ranked.rung], target_resolution=problem.resolution)
     return {
         "name": ranked.name,
         "network_hash": ranked.network,
@@ -123,6 +125,7 @@ def _row(ranked: Ranked, path: Path) -> dict[str, Any]:
         "accuracy": ranked.mean_accuracy,
         "expected_score": ranked.belief,
         "rung": ranked.rung,
+        "trained_resolution": fidelity.resolution,  # pixels
         "seeds": list(ranked.seeds),
         "accuracies": list(ranked.accuracies),
     }
