@@ -7,6 +7,7 @@ Results go to stdout, progress and errors to stderr; every error is one line. Wh
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
 
 INTERRUPTED = 130
+COMPLETING = "_EFFSEARCH_COMPLETE"  # what a shell asks for a completion with
 STOPPED = "stopped; the same command with the same --run goes on"
 
 app = typer.Typer(
@@ -153,7 +155,9 @@ def make_program() -> Any:
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
     """End with what is kept saved; a second signal ends at once, since files are replaced whole whenever that is."""
-    signal.signal(number, _end_at_once)
+    _hear(_end_at_once)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     raise SystemExit(128 + number)
 
 
@@ -161,9 +165,16 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
+def _hear(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Have Ctrl-C and SIGTERM come to a handler; a Ctrl-C that the shell has this process ignore stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def main() -> None:
     """Run the command line; every error is one line on stderr."""
-    signal.signal(signal.SIGTERM, _end_by_signal)
+    _hear(_end_by_signal)
     # The driver's matrices are small and its workers have all the cores: with two threads here, each waiting for a
     # busy core, reading the importance off 200 trainings took 20 to 67 s; with one 2 to 3 s. Before numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -190,6 +201,8 @@ def main() -> None:
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(error.format_message(), 2)
+        if COMPLETING in os.environ and isinstance(error, KeyError | ValueError):
+            _fail(f"nothing to complete: {COMPLETING} is for the script of effsearch --show-completion", 2)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
 
 
