@@ -37,6 +37,7 @@ AGAIN = "the same command with the same --run goes on"
 STOPPED = f"stopped; {AGAIN}"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
 _BAD_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)  # what was typed or written can be no path
+COMPLETING = "_EFFSEARCH_COMPLETE"  # what a shell asks for a completion with
 
 app = typer.Typer(
     name="effsearch",
@@ -234,6 +235,8 @@ def _run() -> None:
             sys.exit(2)
         if hasattr(error, "format_message"):  # what the command line parser could not read
             _fail(_parser_words(error.format_message()), 2)
+        if COMPLETING in os.environ and isinstance(error, KeyError | ValueError):
+            _fail(f"nothing to complete: {COMPLETING} is for the script of effsearch --show-completion", 2)
         _show_traceback(error)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
 

@@ -170,7 +170,14 @@ def test_a_dry_run_trains_nothing_and_makes_no_run(effsearch: Effsearch) -> None
     ended = effsearch(*words.split())
     plan = ended.json
     assert "screening: a supernet at 16 px" in ended.err
-    assert "ladder: 2 rungs" in ended.err
+    said = [
+        f"{rung['num_images']:,} images x {rung['num_epochs']} epochs at {rung['resolution']} px"
+        for rung in (*plan["rungs"], plan["proxy"])
+    ]
+    ladder = next(line for line in ended.err.splitlines() if line.startswith("ladder:"))
+    assert ladder.startswith(f"ladder: 2 rungs, {said[0]}")
+    assert f", then {said[1]}" in ladder
+    assert f"proxy: all rungs together cost what {said[2]}" in ended.err
     assert len(plan["rungs"]) == 2
     first, top = plan["rungs"]
     assert top["continues"] == first
@@ -450,17 +457,20 @@ def test_being_terminated_ends_with_143(effsearch: Effsearch, monkeypatch: pytes
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_second_sigterm_ends_at_once_and_without_a_word() -> None:
-    program = """
+@pytest.mark.parametrize(
+    ("first", "second", "code"), [("INT", "INT", 130), ("TERM", "TERM", 143), ("INT", "TERM", 143)]
+)
+def test_a_second_signal_ends_at_once_and_without_a_word(first: str, second: str, code: int) -> None:
+    program = f"""
 import os, signal
 from effsearch import cli
 from effsearch.commands import listings
 
 def stopped():
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIG{first})
     finally:  # what saves while it ends is stopped again
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIG{second})
         print("never")
 
 listings.describe_presets = stopped
@@ -469,7 +479,26 @@ cli.main()
     ended = subprocess.run(
         [sys.executable, "-c", program, "presets"], capture_output=True, text=True, timeout=60, check=False
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+
+
+def test_a_control_c_that_the_shell_has_the_process_ignore_stays_ignored() -> None:
+    program = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from effsearch import cli
+from effsearch.commands import listings
+listings.describe_presets = lambda: os.kill(os.getpid(), signal.SIGINT) or []
+cli.main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "presets", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "[]", "")
 
 
 def test_a_password_in_what_cannot_be_read_is_not_repeated(effsearch: Effsearch) -> None:

@@ -126,3 +126,15 @@ def test_installing_writes_to_the_shells_own_file(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 0, ended.stderr
     assert ".bash_completions" in (tmp_path / ".bashrc").read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"COMP_WORDS": "effsearch st"}, {"COMP_WORDS": "x", "COMP_CWORD": "one"}]
+)
+def test_asking_by_hand_without_the_words_is_one_line(folder: Path, words: dict[str, str]) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COMP_")}
+    environment |= words | {"_EFFSEARCH_COMPLETE": "complete_bash"}
+    answer = subprocess.run([SCRIPT], cwd=folder, env=environment, capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert len(answer.stderr.splitlines()) == 1
+    assert "nothing to complete: _EFFSEARCH_COMPLETE is for the script of" in answer.stderr

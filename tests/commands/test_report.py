@@ -1,6 +1,6 @@
 """`effsearch report` as a user meets it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,18 @@ def test_the_newest_run_is_reported_into_itself(effsearch: Effsearch, run: Path)
     assert page.startswith("<!doctype html>")
     assert "stopped before its end" in page
     assert not list(run.glob("*.tmp"))
+
+
+def test_a_training_that_is_the_newest_run_is_what_is_reported(effsearch: Effsearch, run: Path) -> None:
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    with create_or_resume(
+        None, command="train", settings={"seed": 1}, free_settings=frozenset(), now=later
+    ) as training:
+        pass
+    report = effsearch("report", "--json").json
+    assert Path(report["run"]).resolve() == training.path.resolve()
+    assert report["out"] == str(training.path / "report.html")
+    assert not (run / "report.html").exists()
 
 
 def test_the_page_goes_where_it_is_asked_for(effsearch: Effsearch, run: Path) -> None:

@@ -19,6 +19,7 @@ from effsearch.search.problem import Problem, SearchSettings
 from effsearch.search.ranking import Ranked
 from effsearch.space.budget import Budget
 from effsearch.space.canonical import network_hash
+from effsearch.space.proxy import fidelity_for
 from effsearch.space.text import to_json
 
 
@@ -49,18 +50,18 @@ def make_report(
         check_count(winner.spec)
         name = "best" if index == len(result.winners) - 1 else f"best {budget}"
         path = run.write_spec(name, to_json(winner.spec))
-        winners.append(_row(winner, path, check) | {"budget": _limits(budget)})
+        winners.append(_row(winner, path, problem, check) | {"budget": _limits(budget)})
     phis = {anchor.name: anchor.phi for anchor in problem.anchors}
     return {
         "run": str(run.path),
         "best": {key: value for key, value in winners[-1].items() if key != "budget"},
         "winners": winners,
         "anchors": [
-            _row(one, paths[one.network], check) | {"phi": phis[one.name]}
+            _row(one, paths[one.network], problem, check) | {"phi": phis[one.name]}
             for one in result.anchors
             if one.name in phis
         ],
-        "finalists": [_row(one, paths[one.network], check) for one in result.finalists],
+        "finalists": [_row(one, paths[one.network], problem, check) for one in result.finalists],
         "front": front_rows(result.ranked, settings, check),
         "trials": result.num_trials,
         "failures": result.num_failed,
@@ -137,7 +138,8 @@ def _limits(budget: Budget) -> dict[str, int | None]:
     return {"multiply_adds": None, "parameters": None, "activations": None} | budget.limits()
 
 
-def _row(ranked: Ranked, path: Path, check: LatencyCheck | None) -> dict[str, Any]:
+def _row(ranked: Ranked, path: Path, problem: Problem, check: LatencyCheck | None) -> dict[str, Any]:
+    fidelity = fidelity_for(ranked.spec, problem.rungs[ranked.rung], target_resolution=problem.resolution)
     return {
         "name": ranked.name,
         "network_hash": ranked.network,
@@ -148,6 +150,7 @@ def _row(ranked: Ranked, path: Path, check: LatencyCheck | None) -> dict[str, An
         "accuracy": ranked.mean_accuracy,
         "expected_score": ranked.belief,
         "rung": ranked.rung,
+        "trained_resolution": fidelity.resolution,  # pixels
         "seeds": list(ranked.seeds),
         "accuracies": list(ranked.accuracies),
         **latency_fields(ranked, check),

@@ -1,6 +1,7 @@
 """What does a search look like before it starts: its space, its screening, its trainings?"""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from effsearch.commands.baseline.screen_plan import describe_screen
 from effsearch.commands.watching import Watcher
 from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING
 from effsearch.space.budget import Budget
-from effsearch.space.outcome import ContinuedFidelity
+from effsearch.space.outcome import ContinuedFidelity, Fidelity
 from effsearch.space.screening import sample_points, screen
 from effsearch.space.search_space import SearchSpace
 
@@ -54,14 +55,12 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
     """Say what one training is, what the time buys of it, and when that is too little."""
     choice, settings, rungs = plan.choice, plan.search, plan.problem.rungs
     own = plan.placement.train_function
-    text = f"proxy: {proxy.describe_fidelity(choice.fidelity)}; "
+    is_continued = isinstance(rungs[-1], ContinuedFidelity)
+    whole = proxy.describe_fidelity(choice.fidelity)
+    text = f"proxy: {f'all rungs together cost what {whole} would' if is_continued else whole}; "
     text += f"about {choice.seconds:.0f} s each" if own is None else f"trained by {own.name}"
     if len(rungs) > 1:
-        cheapest = proxy.describe_fidelity(rungs[0])
-        onward = " and goes on from its weights" if isinstance(rungs[-1], ContinuedFidelity) else ""
-        watcher.say(
-            f"ladder: {len(rungs)} rungs, the first {cheapest}; one in {settings.reduction} is promoted{onward}"
-        )
+        watcher.say(f"ladder: {describe_ladder(rungs)}; {promotion_words(settings.reduction, is_continued)}")
     if settings.minutes is not None and own is None:
         text += (
             f", and the time left for them on {plan.placement.num_workers} worker(s) buys about "
@@ -81,6 +80,16 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
         watcher.say(
             f"only about {choice.num_trainings} trainings fit: expect little of the search; give more --minutes"
         )
+
+
+def describe_ladder(rungs: Sequence[Fidelity]) -> str:
+    """Say what is trained on each rung; of rungs that go on from weights, what comes on top of those below."""
+    return f"{len(rungs)} rungs, {', then '.join(map(proxy.describe_fidelity, rungs))}"
+
+
+def promotion_words(reduction: int, is_continued: bool) -> str:
+    """Say who climbs, and with what."""
+    return f"one in {reduction} is promoted{' and goes on from its weights' if is_continued else ''}"
 
 
 def plan_report(plan: BaselinePlan) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What does a search look like on a terminal, done or planned?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from effsearch.commands.baseline.latency_words import latency_words
@@ -55,6 +55,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     )
     if any(row["rung"] < report["best"]["rung"] for row in networks):
         say("a shorter training is one of a lower rung: its accuracy does not compare with the others")
+    for line in _other_pixels(networks, report["best"]):
+        say(line)
     if len(report["best"]["accuracies"]) > 1:
         say(
             "a mean includes the training that a finalist was picked by, which flatters finalists against anchors"
@@ -89,6 +91,19 @@ def print_baseline(report: Mapping[str, Any]) -> None:
         say(report["certificate"])
     for line in report["explanation"]:
         say(line)
+
+
+def _other_pixels(networks: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> list[str]:
+    """Say which networks of the winner's rung were trained at other pixels; older reports do not tell."""
+    own = best.get("trained_resolution")
+    others = [
+        f"{row['name']} at {row['trained_resolution']} px"
+        for row in networks
+        if row["rung"] == best["rung"] and row.get("trained_resolution", own) != own
+    ]
+    if not others:
+        return []
+    return [f"trained at other pixels than the winner's {own}: {', '.join(others)}"]
 
 
 def _latency_cells(row: Mapping[str, Any]) -> list[str]:
