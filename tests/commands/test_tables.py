@@ -34,6 +34,7 @@ def report(best: dict[str, Any], *anchors: dict[str, Any]) -> dict[str, Any]:
         "anchors": list(anchors),
         "objective": "accuracy",
         "second_objective": None,
+        "latency": None,
         "owed": 0,
         "untrained_anchors": [],
         "trials": 3,
