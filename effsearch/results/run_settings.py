@@ -89,7 +89,7 @@ OPTIONS_OF = {
         "pruning.divisor": "--divisor",
         "pruning.importance": "--importance",
         "pruning.num_steps": "--steps",
-        "pruning.ranking": "--importance",
+        "pruning.ranking": "--share",
         "weights": "--weights",
         "weights_sha256": "the SHA-256 of --weights",
     },

@@ -146,5 +146,5 @@ def test_lines_that_optuna_stumbles_over_are_one_line(tmp_path: Path, line: str)
     path.write_text(line + "\n")
     with pytest.raises(RunError, match=r"no journal of Optuna's|no record of Optuna's"), read_journal(path):
         pass
-    with pytest.raises(RunError, match="is no journal of Optuna's"):
+    with pytest.raises(RunError, match="is damaged, Optuna cannot replay it"):
         JournalStudy(path, study_name="baseline")

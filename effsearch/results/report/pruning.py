@@ -46,7 +46,7 @@ def make_pruning(contents: RunContents) -> PruningView | None:
 
 def _facts(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     asked = mapping_of(settings.get("pruning"))
-    yield "Budget", budget_words(settings.get("budget"))
+    yield "Budget", budget_words(settings.get("budget_limits"))
     if "ranking" in asked:
         yield "Share of each layer", "even" if asked["ranking"] == "even" else "by importance"
     yield "Weights from", str(settings.get("weights"))

@@ -161,10 +161,12 @@ def test_values_of_a_wrong_type_break_no_page(
         assert page_of(make_run(command, command=command, report=report)).sections[0] == "result"
 
 
-def test_there_is_no_page_without_a_run(make_run: MakeRun, tmp_path: Path) -> None:
+def test_there_is_no_page_without_a_run(make_run: MakeRun, search: list[LedgerEntry]) -> None:
     with pytest.raises(UsageError, match="no run at nowhere"):
         read_contents(Path("nowhere"))
-    run = make_run(files={"ledger.jsonl": "{broken\n{broken\n"})
+    run = make_run(entries=search)
+    ledger = run / "ledger.jsonl"
+    ledger.write_text("{broken\n" + ledger.read_text())
     with pytest.raises(RunError, match=r"ledger\.jsonl line 1 is damaged"):
         read_contents(run)
 

@@ -23,7 +23,8 @@ SETTINGS = {
     "network": "small",
     "data": "photos",
     "weights": "run/checkpoints/best.safetensors",
-    "budget": {"multiply_adds": 41_000_000},
+    "budget": "41M-FLOPs",
+    "budget_limits": {"multiply_adds": 41_000_000},
     "pruning": {"importance": "taylor", "ranking": "even", "num_steps": 4, "divisor": 8},
     "training": {"name": "fast", "num_epochs": 3},
 }
@@ -79,6 +80,6 @@ def test_nothing_that_a_pruning_says_becomes_markup(make_run: MakeRun) -> None:
         "widths": [{"part": bad, "kind": bad, "inner": [bad, bad], "squeezed": {bad: bad}, "out": bad}, bad],
         "kept": [bad],
     }
-    settings = SETTINGS | {"weights": bad, "budget": {bad: bad}, "pruning": {"importance": bad}}
+    settings = SETTINGS | {"weights": bad, "budget": bad, "pruning": {"importance": bad}}
     report = page(make_run, record, settings=settings)
     assert not [tag for tag, _ in Markup(report.html).tags if tag in ("img", "iframe", "object")]
