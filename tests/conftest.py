@@ -110,6 +110,7 @@ def effsearch(
 ) -> Effsearch:
     """Runs a command in this process, in an empty folder."""
     monkeypatch.setenv("EFFSEARCH_CACHE", str(cache))
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as a command sets it, which must not outlive the test
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> Done:
