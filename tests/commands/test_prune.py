@@ -91,6 +91,15 @@ def same_tensors(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_few_images_get_a_smaller_batch_unless_one_is_named(prune: Prune, effsearch: Effsearch) -> None:
+    write_colours(Path("few"), num_images=20)  # 48 of 60 train
+    words = ("--budget", f"{HALF}-FLOPs", "--data", "few", "--epochs", "1", "--device", "cpu")
+    ended = effsearch("prune", "run", *words, "--run", "own")
+    assert ended.code == 0, ended.err
+    assert "in batches of 32" in ended.err
+    refuses(effsearch("prune", "run", *words, "--batch-size", "64", "--run", "named"), 2, "more than there are")
+
+
 @pytest.mark.parametrize("importance", ["taylor", "magnitude", "bn"])
 def test_a_training_is_pruned_into_the_budget_and_says_what_it_cost(prune: Prune, importance: str) -> None:
     report = prune("--importance", importance, "--json").json

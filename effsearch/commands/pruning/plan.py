@@ -13,7 +13,7 @@ from effsearch.commands.proxy import stored_setting
 from effsearch.commands.training.plan import Fitting, TrainPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
-from effsearch.proxy_train.full.training import FullTraining, for_recipe
+from effsearch.proxy_train.full.training import FullTraining, fill_batch, for_recipe
 from effsearch.proxy_train.pruning.prune import PruneSettings
 from effsearch.results.atomic import sha256_of
 from effsearch.space.budget import Budget, short_count
@@ -83,8 +83,8 @@ def plan_pruning(options: PruneOptions, watcher: Watcher) -> PrunePlan:
             "place of the network"
         )
     check_budget(base, options.budget)
-    recipe = fine_tune_recipe(options, base.spec)
     images = load_run_images(base, options.data, watcher, asker=ASKER)
+    recipe = fine_tune_recipe(options, base.spec, num_images=len(images.train))
     notes = []
     if base.spec.resolution > images.resolution:
         notes.append(f"images of {images.resolution} px are enlarged to {base.spec.resolution}")
@@ -128,10 +128,13 @@ def check_budget(base: Base, budget: Budget) -> None:
         )
 
 
-def fine_tune_recipe(options: PruneOptions, spec: ModelSpec) -> Recipe:
-    """Give the recipe of the training afterwards: short, and at a quarter of the rate, but for what the user says."""
+def fine_tune_recipe(options: PruneOptions, spec: ModelSpec, *, num_images: int) -> Recipe:
+    """Give the recipe of the training afterwards: short, and at a quarter of the rate, but for what the user says.
+
+    A batch that nobody named is halved until the training images fill it, as in `effsearch train`.
+    """
     recipe = recipe_of(options.recipe, num_parameters=count_cost(spec).parameters)
-    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
+    batch_size = fill_batch(recipe, options.batch_size, num_images=num_images)
     named = options.learning_rate is not None
     return dataclasses.replace(
         recipe,

@@ -22,7 +22,7 @@ from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.full.checkpoint import LAST_FILE
 from effsearch.proxy_train.full.group import ALONE, Group
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
-from effsearch.proxy_train.full.training import FullTraining, check_batch, for_recipe
+from effsearch.proxy_train.full.training import FullTraining, check_batch, fill_batch, for_recipe
 from effsearch.proxy_train.full.transfer import load_initial
 from effsearch.results.atomic import sha256_of
 from effsearch.results.export.namings import all_names
@@ -257,9 +257,7 @@ def _settle_recipe(options: TrainOptions, spec: ModelSpec, *, num_images: int) -
     A batch that nobody named is halved until the training images fill it; the rate follows it.
     """
     recipe = recipe_of(options.recipe, num_parameters=count_cost(spec).parameters)
-    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
-    while options.batch_size is None and batch_size > max(2, num_images):
-        batch_size //= 2
+    batch_size = fill_batch(recipe, options.batch_size, num_images=num_images)
     named = options.learning_rate is not None
     return dataclasses.replace(
         recipe,

@@ -34,6 +34,16 @@ def for_recipe(spec: ModelSpec, recipe: Recipe) -> ModelSpec:
     )
 
 
+def fill_batch(recipe: Recipe, asked: int | None, *, num_images: int) -> int:
+    """Give the images of a step: as asked, else the recipe's, halved until the training images fill it."""
+    if asked is not None:
+        return asked
+    batch_size = recipe.batch_size
+    while batch_size > max(2, num_images):
+        batch_size //= 2
+    return batch_size
+
+
 def check_batch(training: FullTraining, *, num_images: int, group: Group = ALONE) -> None:
     """Refuse a batch that does not go into its parts and processes, or that there are too few images for.
 
