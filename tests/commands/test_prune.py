@@ -97,7 +97,9 @@ def test_few_images_get_a_smaller_batch_unless_one_is_named(prune: Prune, effsea
     ended = effsearch("prune", "run", *words, "--run", "own")
     assert ended.code == 0, ended.err
     assert "in batches of 32" in ended.err
-    refuses(effsearch("prune", "run", *words, "--batch-size", "64", "--run", "named"), 2, "more than there are")
+    refuses(
+        effsearch("prune", "run", *words, "--batch-size", "64", "--run", "named"), 2, "more than there are"
+    )
 
 
 @pytest.mark.parametrize("importance", ["taylor", "magnitude", "bn"])
