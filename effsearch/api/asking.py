@@ -177,10 +177,10 @@ def _as_text(name: str, value: Any) -> str:
         from effsearch.api.networks import take_space
 
         return SpaceInHand(*take_space(value))
+    if name == "train_fn":  # before any text: a name would be passed over, and another loop would train
+        return FunctionInHand(take_function(value))
     if isinstance(value, str | os.PathLike):
         return value if isinstance(value, str) else os.fspath(value)
-    if name == "train_fn":
-        return FunctionInHand(take_function(value))
     if name == "data":
         from effsearch.proxy_train.data.in_hand import take_images
 

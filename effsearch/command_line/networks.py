@@ -77,7 +77,9 @@ def profile(
     if (network is None) == (space is None):
         raise UsageError("name a network, or with --latency a --space")
     if not latency:
-        refuse_given(context, ("runtime", "device", "threads", "batch", "space"), "it counts with --latency")
+        refuse_given(
+            context, ("runtime", "device", "threads", "batch", "space"), "nothing is timed without --latency"
+        )
     if space is None:
         refuse_given(context, ("out",), "it is for --space")
     if device is LatencyDevice.cuda:

@@ -247,9 +247,10 @@ def _require_inside(
         space, lean[None], resolution=resolution, num_classes=num_classes, table=budget.latency_table
     ).at(0)
     if not budget.allows(cost):
+        bound = "--max-latency" if set(budget.limits()) == {"latency_nanoseconds"} else "the budget"
         raise BudgetError(
-            f"no candidate of {space.name} fits: the cheapest needs {show_excess(cost, budget)}; raise the "
-            "budget, lower --resolution or give a smaller --space"
+            f"no candidate of {space.name} fits: the cheapest needs {show_excess(cost, budget)}; raise {bound}, "
+            "lower --resolution or give a smaller --space"
         )
 
 

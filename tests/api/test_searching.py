@@ -114,6 +114,8 @@ def test_what_is_no_accuracy_stops_the_search(here: Path, options: Options, give
         ({"budget": effsearch.Budget(multiply_adds=9, parameters=9)}, "several bounds: give one as budget"),
         ({"train_fn": lambda spec: 0.5}, "is called with spec, fidelity, seed and images: too many"),
         ({"train_fn": 3}, "train_fn must be a function, got 3"),
+        ({"train_fn": "mine:train"}, "train_fn must be a function, got 'mine:train'"),
+        ({"train_fn": "mine:train", "engine": "local"}, "train_fn must be a function, got 'mine:train'"),
         ({"train_fn": None}, "--engine inline is for a training loop of your own"),
         ({"workers": 2}, "--engine inline trains one at a time, got --workers 2"),
         ({"trial_timeout": 3}, "--trial-timeout ends a worker that hangs, and --engine inline has none"),

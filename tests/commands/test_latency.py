@@ -198,8 +198,10 @@ def test_a_table_of_another_machine_is_gone_by_and_nothing_is_measured_whole(
 
 def test_what_cannot_be_bound_is_refused_in_a_line(effsearch: Effsearch, tmp_path: Path) -> None:
     refuses(effsearch(*SEARCH, "--max-latency", "5"), 2, "cannot read the latency '5'")
-    refuses(effsearch(*SEARCH, "--max-latency", "1us"), 2, "the cheapest needs", "of predicted latency")
+    refuses(effsearch(*SEARCH, "--max-latency", "1us"), 2, "of predicted latency", "raise --max-latency,")
     refuses(effsearch(*SEARCH, "--latency-table", "t.json"), 2, "give --max-latency")
+    words = ("profile", "mobilenet-v2", "--threads", "2")
+    refuses(effsearch(*words), 2, "nothing is timed without --latency: leave out --threads")
     refuses(effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "none.json"), 2, "none.json")
     (tmp_path / "t.json").write_text("{}")
     refuses(effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "t.json"), 2, "is no latency table")
