@@ -55,6 +55,10 @@ def test_baseline_reports_what_it_promises(main_job: dict[str, Any]) -> None:
 
 def test_the_run_directory_is_complete(main_job: dict[str, Any]) -> None:
     run = main_job["folder"] / main_job["baseline"]["run"]
+    assert (
+        f"3 networks trained, 0 failed; best: {main_job['baseline']['best']['name']}"
+        in (run / "run.log").read_text()
+    )
     for name in ("settings.json", "environment.json", "ledger.jsonl", "study.journal", "trials.csv"):
         assert (run / name).stat().st_size > 0
     assert (run / "plots" / "front.png").read_bytes().startswith(b"\x89PNG")

@@ -42,7 +42,9 @@ class LatencyDevice(StrEnum):
 
 def profile(
     context: typer.Context,
-    network: Annotated[str | None, typer.Argument(help="Preset or spec file.", show_default=False)] = None,
+    network: Annotated[
+        str | None, typer.Argument(help="Preset, spec file or run.", show_default=False)
+    ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, max=4096, help="Pixels; default: the network's own.")
     ] = None,

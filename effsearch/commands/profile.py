@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import read_spec
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost, part_costs
@@ -30,7 +31,7 @@ def profile_network(
     """Count a preset or spec file at its own or another resolution and number of classes, and time it.
 
     Args:
-        name: Preset or spec file.
+        name: Preset, spec file, or run, which stands for its winner or its training's network.
         resolution: Pixels; None: the network's own.
         num_classes: None: the network's own.
         targets: What to time it with.
@@ -40,9 +41,15 @@ def profile_network(
 
     Raises:
         SpecError: The name is neither a preset nor a spec file.
-        UsageError: A target is not there.
+        UsageError: A run has no network yet, or a target is not there.
     """
-    short_name, spec = read_spec(name)
+    if isinstance(name, SpecInHand) or not Path(name).is_dir():
+        short_name, spec = read_spec(name)
+    else:
+        from effsearch.commands.exporting.trained import read_trained
+
+        base = read_trained(name, runs_root=Path())
+        short_name, spec = base.name, base.spec
     spec = dataclasses.replace(
         spec, resolution=resolution or spec.resolution, num_classes=num_classes or spec.num_classes
     )

@@ -144,6 +144,7 @@ def test_every_bound_holds(prune: Prune) -> None:
 
 def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -> None:
     assert prune().code == 0
+    assert effsearch("profile", "pruned", "--json").json["multiply_adds"] <= HALF
     for target, out in (("torch", "net.py"), ("safetensors", "w.safetensors"), ("timm", "t.py")):
         exported = effsearch("export", "pruned", "--to", target, "--out", out, "--json").json
         assert exported["weights"] == "pruned/checkpoints/best.safetensors"
@@ -293,6 +294,7 @@ def test_other_settings_are_refused(prune: Prune) -> None:
 def test_what_cannot_be_pruned_is_one_line(prune: Prune) -> None:
     refuses(prune(budget="1G-FLOPs"), 2, "run is inside 1G-FLOPs already")
     refuses(prune(budget="100-FLOPs"), 2, "the smallest network has", "smaller --divisor")
+    assert not Path("pruned").exists()  # nothing is begun that cannot end
     refuses(prune("--divisor", "0"), 2, "--divisor must be from 1 to 256")
     refuses(prune("--steps", "0"), 2, "--steps must be from 1 to 100")
     refuses(prune(network="efficientnet-b0"), 2, "needs trained weights", "--weights")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,10 +79,21 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         report = make_report(run, plan.problem, plan.search, result, check)
         report["warnings"] = latency_warnings(report) + chance_warnings(report, plan.images) + warnings
         run.write_result(report)  # before anything else can go wrong
+        _log_result(run, report)
         report["certificate"], report["explanation"] = _comments(run, watcher)
         run.write_result(report)
         save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
     return report
+
+
+def _log_result(run: RunDir, report: Mapping[str, Any]) -> None:
+    """Put into the run's log what the tables say in more words."""
+    best = report["best"]
+    run.log.note(f"{report['trials']} networks trained, {report['failures']} failed; best: {best['name']}")
+    if report["owed"]:
+        run.log.note(f"time was up before {report['owed']} trainings with fresh seeds")
+    for line in report["warnings"]:
+        run.log.warn(line)
 
 
 def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, list[str]]:

@@ -26,7 +26,7 @@ from effsearch.proxy_train.full.score import FullScore, score_fully
 from effsearch.proxy_train.full.training import check_batch, for_recipe
 from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import memory_as_failure
-from effsearch.proxy_train.pruning.prune import prune_network
+from effsearch.proxy_train.pruning.prune import prune_network, require_reach
 from effsearch.proxy_train.pruning.units import require_torch_pruning
 from effsearch.proxy_train.score import normalisation_of, preprocessing_of
 from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
@@ -60,6 +60,7 @@ def run_prune(options: PruneOptions, watcher: Watcher) -> dict[str, Any]:
         check_batch(plan.train.training, num_images=len(plan.train.images.train))
         model = read_network(plan.base.spec, plan.weights)
         assert isinstance(model, Network)
+        require_reach(model, plan.budget, plan.settings)
         with create_or_resume(
             options.run,
             command="prune",

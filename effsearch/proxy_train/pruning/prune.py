@@ -95,6 +95,20 @@ def prune_network(
     return Pruned(model, kept)
 
 
+def require_reach(model: Network, budget: Budget, settings: PruneSettings) -> None:
+    """Refuse a budget that no choice of channels meets, before any image is looked at or any file is made.
+
+    Raises:
+        BudgetError: The smallest that can be had is named.
+        SpecError: The network has a structure that cannot be pruned.
+    """
+    found = find_units(model.eval())
+    needs_no_images: Importance = "bn" if settings.importance == "bn" else "magnitude"
+    scores = score_channels(model, found.units, needs_no_images, ())
+    parts = [part_of(unit, scores[unit.name]) for unit in found.units if unit.name in scores]
+    choose_widths(model.spec, parts, budget, divisor=settings.divisor, ranking="even")
+
+
 def budget_of_step(budget: Budget, start: Cost, step: int, num_steps: int) -> Budget:
     """Give the budget that a step comes down to, each by the same share; the last has the budget itself."""
     if step == num_steps:

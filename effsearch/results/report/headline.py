@@ -15,6 +15,7 @@ from effsearch.results.report.json_values import (
 )
 from effsearch.results.report.wording import budget_words, fidelity_words, last_part
 from effsearch.results.run_files import TRAINING_COMMANDS
+from effsearch.space.budget import short_time
 
 # How the driver stands, as the command that writes the report has found out.
 STATES = {
@@ -117,6 +118,10 @@ def _title(contents: RunContents) -> str:
         space = last_part(settings["space"]) if settings.get("space") else "networks"
         budget = settings.get("budget")
         within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
+        latency = mapping_of(contents.result.get("latency"))
+        if latency:  # what was asked for, where the setting has what predictions are held to
+            held, limit = (_time(latency.get(f"{name}_nanoseconds")) for name in ("held_to", "limit"))
+            within = within.replace(held.replace(" ", ""), limit)
         return f"Search of {space}{on}{within}"
     if command in TRAINING_COMMANDS:
         doing = "Training" if command == "train" else "Pruning"
@@ -149,7 +154,37 @@ def _facts(contents: RunContents) -> list[str]:
     fidelity = mapping_of(result.get("fidelity")) or mapping_of(settings.get("fidelity"))
     if fidelity:
         facts.append(f"proxy: {fidelity_words(fidelity)}")
+    facts += _latency_facts(result)
     return facts
+
+
+def _latency_facts(result: Mapping[str, Any]) -> list[str]:
+    """Say what was allowed, predicted and measured, where a search was bounded by latency."""
+    record = mapping_of(result.get("latency"))
+    if not record:
+        return []
+    facts = [
+        f"latency on {record.get('conditions')}: {_time(record.get('limit_nanoseconds'))} allowed, "
+        f"predictions held to {_time(record.get('held_to_nanoseconds'))}"
+    ]
+    best = mapping_of(result.get("best"))
+    others = (row for row in rows_of(result, "finalists") if row.get("name") != best.get("name"))
+    facts += [
+        f"{row.get('name')}: {_time(row.get('predicted_nanoseconds'))} predicted, "
+        + (
+            "not measured here"
+            if row.get("measured_nanoseconds") is None
+            else f"{_time(row.get('measured_nanoseconds'))} measured whole"
+        )
+        for row in (best, *others)
+        if row
+    ]
+    return facts
+
+
+def _time(nanoseconds: object) -> str:
+    number = number_or_none(nanoseconds)
+    return "an unknown time" if number is None else short_time(number)
 
 
 def _warnings(contents: RunContents) -> list[str]:

@@ -223,6 +223,20 @@ def test_the_winner_leads_only_over_what_was_trained_alike(make_run: MakeRun) ->
     assert "the time was up" in headline.facts
 
 
+def test_a_search_bounded_by_latency_says_what_was_allowed_predicted_and_measured(make_run: MakeRun) -> None:
+    times = {"predicted_nanoseconds": 1_452_000, "measured_nanoseconds": 1_557_000}
+    best = {"name": "w", "network_hash": "w", "accuracy": 0.7, "accuracies": [0.7], "rung": 1, **times}
+    record = {"conditions": "torch", "limit_nanoseconds": 1_600_000, "held_to_nanoseconds": 1_509_000}
+    other = best | {"name": "o", "network_hash": "o", "measured_nanoseconds": None}
+    report = {"best": best, "finalists": [best, other], "latency": record}
+    run = make_run(report=report, settings={"budget": "60M-FLOPs; 1.509ms"})
+    headline = make_headline(read_contents(run), state="ended")
+    assert headline.title.endswith("within 60M-FLOPs and 1.6 ms")
+    assert "latency on torch: 1.6 ms allowed, predictions held to 1.509 ms" in headline.facts
+    assert "w: 1.452 ms predicted, 1.557 ms measured whole" in headline.facts
+    assert "o: 1.452 ms predicted, not measured here" in headline.facts
+
+
 def test_numbers_are_written_for_people() -> None:
     assert percent(0.65259) == "65.3%"
     assert percent(None) == "-"
