@@ -21,6 +21,7 @@ NOT_PUT_AWAY = "stopped before all was put away; the same command with the same 
 ENDED_AT_ONCE = "interrupted twice, ended at once; the same command with the same --run goes on"
 
 
+_ending = threading.Lock()
 _stops: list[int] = []  # exit codes that signals have asked for, since the command began
 
 
@@ -95,5 +96,8 @@ def _count(reading: int) -> None:
 
 
 def _end_at_once() -> None:
-    os.write(2, f"\neffsearch: {ENDED_AT_ONCE}\n".encode())
+    if _ending.acquire(blocking=False):
+        os.write(2, f"\neffsearch: {ENDED_AT_ONCE}\n".encode())
+    else:  # the main thread and the one that counts have both heard it: the other is about to end
+        time.sleep(1)
     os._exit(INTERRUPTED)
