@@ -34,6 +34,9 @@ OPTIONS = {
     "training.precision": "--precision",
     "training.train_fn": "--train-fn",
 }
+FOLLOWS = {"data_fingerprint": ("data", "image_resolution")}
+"""What is not said where that does which it follows from."""
+
 _TRAINING = {
     "image_resolution": "image_resolution",  # follows from data and network
     "network": "NETWORK",
@@ -145,9 +148,15 @@ def resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset[
     _require_command(run, stored, given.command)
     before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
     differences: dict[str, str] = {}
-    for name in [*now, *(name for name in before if name not in now)]:
-        was, comes = before.get(name, _NOT_SET), now.get(name, _NOT_SET)
-        if was != comes and not _is_free(name, free_settings):
+    names = [*now, *(name for name in before if name not in now)]
+    differing = {
+        name
+        for name in names
+        if before.get(name, _NOT_SET) != now.get(name, _NOT_SET) and not _is_free(name, free_settings)
+    }
+    for name in names:
+        if name in differing and differing.isdisjoint(FOLLOWS.get(name, ())):
+            was, comes = before.get(name, _NOT_SET), now.get(name, _NOT_SET)
             word = option_of(name, given.command)  # what several settings say of one option is said once
             differences.setdefault(word, f"{word} was {_shown(was)}, now {_shown(comes)}")
     if differences:

@@ -1,10 +1,45 @@
 """Settings that differ are named as a user types them."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 import typer
 
 from effsearch import cli
+from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_settings import OPTIONS, OPTIONS_OF, option_of
+from effsearch.space.errors import UsageError
+
+
+def differences(before: dict[str, object], after: dict[str, object]) -> None:
+    for settings in (before, after):
+        create_or_resume(
+            Path("run"),
+            command="baseline",
+            settings=settings,
+            free_settings=frozenset(),
+            now=datetime.now(UTC),
+        ).close()
+
+
+def test_what_follows_from_an_option_is_said_only_where_the_option_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = {
+        "data": "photos",
+        "data_fingerprint": "ab",
+        "image_resolution": 32,
+        "fidelity": {"num_images": 5},
+    }
+    after = before | {"data_fingerprint": "cd", "image_resolution": 24, "fidelity": {"num_images": 6}}
+    with pytest.raises(
+        UsageError, match="settings: --proxy-resolution was 32, now 24; --images was 5, now 6; give"
+    ):
+        differences(before, after)
+    with pytest.raises(UsageError, match="settings: data_fingerprint was ab, now cd; give"):
+        differences(before, before | {"data_fingerprint": "cd"})
 
 
 def options_typed(command: str) -> set[str]:
