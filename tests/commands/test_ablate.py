@@ -73,6 +73,7 @@ def by_formula(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return trained
 
 
+@pytest.mark.slow
 def test_two_arms_are_trained_for_real_and_drawn(ablate: Ablate, effsearch: Effsearch) -> None:
     report = ablate("--arms", "width,compound", "--factor", "2", "--seeds", "1", "--json").json
     assert [(row["name"], row["factor"]) for row in report["arms"]] == [
@@ -167,6 +168,7 @@ def test_people_read_costs_means_differences_and_where_the_plot_is(
         assert words in out
 
 
+@pytest.mark.slow
 def test_rules_whose_proportions_a_large_correction_bends_are_said_by_name(
     by_formula: list[str], effsearch: Effsearch
 ) -> None:

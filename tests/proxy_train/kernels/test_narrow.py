@@ -75,6 +75,7 @@ def test_the_convolution_and_its_gradients_are_those_of_rounded_values(kind: tor
         assert (one - other).abs().max() <= self_test.NARROW_TOLERANCE * other.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_processor")
 def test_narrow_maps_pass_the_self_test_for_every_kind_of_kernel():
     assert self_test.find_narrow_fault() is None
