@@ -32,6 +32,12 @@ def hears_control_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def finds_modules_as_a_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command sets for its workers would else reach the programs that later tests start."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+
+
 @pytest.fixture(scope="session")
 def random_spec() -> Callable[[np.random.Generator], ModelSpec]:
     """Draws a small network anywhere in the schema: every kind, squeeze-excite, skip, stem, head and odd sizes."""
@@ -110,7 +116,6 @@ def effsearch(
 ) -> Effsearch:
     """Runs a command in this process, in an empty folder."""
     monkeypatch.setenv("EFFSEARCH_CACHE", str(cache))
-    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as a command sets it, which must not outlive the test
     monkeypatch.chdir(tmp_path)
 
     def call(*words: str) -> Done:
