@@ -44,14 +44,14 @@ def settings_of(name: str) -> PruneSettings:
     """Give how an arm prunes: `taylor` (globally), `taylor-plain`, `magnitude-even`, `taylor-4-steps`."""
     importance, *rest = name.split("-")
     settings = PruneSettings(
-        importance=importance,  # type: ignore[arg-type]  # the parser has checked it
-        ranking=RANKINGS[importance],  # type: ignore[index]
+        importance=importance,
+        ranking=RANKINGS[importance],
         num_steps=1,
         divisor=8,
     )
     for word in rest:
         if word in ("plain", "saving", "even"):
-            settings = dataclasses.replace(settings, ranking=word)  # type: ignore[arg-type]
+            settings = dataclasses.replace(settings, ranking=word)
         elif word.isdigit():
             settings = dataclasses.replace(settings, num_steps=int(word))
     return settings

@@ -66,32 +66,24 @@ def call(*words: str) -> tuple[int, str]:
     return 0, said.getvalue()
 
 
+SMALL = ("--images", "64", "--epochs", "1", "--workers", "1")
+_QUICK = ("--screen", "off", "--finalists", "2", "--seeds", "2", "--rungs", "2")
+SEARCH = ("--budget", "9M-FLOPs", "--trials", "12", *_QUICK, *SMALL)
+
+
 def make_runs(root: Path) -> list[Path]:
     """Make one run of each kind in a folder, and give their directories."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "space.yaml").write_text(SPACE)
-    small = ("--images", "64", "--epochs", "1", "--workers", "1")
     base = str(root / "baseline")
     calls = [
         (
             "baseline",
             "--space",
             str(root / "space.yaml"),
-            "--budget",
-            "9M-FLOPs",
-            "--trials",
-            "12",
-            "--screen",
-            "off",
-            "--finalists",
-            "2",
-            "--seeds",
-            "2",
-            "--rungs",
-            "2",
+            *SEARCH,
             "--run",
             base,
-            *small,
         ),
         ("scale", "--base", base, "--phi", "1..2", "--coefficients", "1.2,1.1,1.15"),
         ("explain", base),
@@ -109,7 +101,7 @@ def make_runs(root: Path) -> list[Path]:
             str(root / "family"),
             "--run",
             str(root / "scale"),
-            *small,
+            *SMALL,
         ),
         ("validate", base, "--networks", "4", "--workers", "1"),
         (
@@ -124,7 +116,7 @@ def make_runs(root: Path) -> list[Path]:
             "2",
             "--run",
             str(root / "ablate"),
-            *small,
+            *SMALL,
         ),
     ]
     before = Path.cwd()

@@ -28,7 +28,16 @@ from unittest.mock import patch
 
 from benchmarks.recording import append_record
 from benchmarks.robustness import mutate
-from benchmarks.robustness.corpus import SETTINGS, SPACE, _open_executor, call, make_runs, sound_specs
+from benchmarks.robustness.corpus import (
+    SEARCH,
+    SETTINGS,
+    SMALL,
+    SPACE,
+    _open_executor,
+    call,
+    make_runs,
+    sound_specs,
+)
 
 MOST_SECONDS = 1.0  # of a processor, for a text that is refused or only read
 MOST_BYTES = 500e6  # that a case adds to a process which has all libraries loaded
@@ -127,7 +136,6 @@ def draw_case(kind: str, seed: int, runs: list[Path], values: list[Any]) -> Case
     return Case(kind, seed, command, name, damaged(text), str(run))
 
 
-SMALL = ("--images", "64", "--epochs", "1", "--workers", "1")
 RUN_COMMANDS: dict[str, list[tuple[str, ...]]] = {
     "baseline": [
         ("status", "RUN"),
@@ -143,21 +151,9 @@ RUN_COMMANDS: dict[str, list[tuple[str, ...]]] = {
             "baseline",
             "--space",
             "RUN/space.yaml",
-            "--budget",
-            "9M-FLOPs",
-            "--trials",
-            "12",
-            "--screen",
-            "off",
-            "--finalists",
-            "2",
-            "--seeds",
-            "2",
-            "--rungs",
-            "2",
+            *SEARCH,
             "--run",
             "RUN",
-            *SMALL,
         ),
         (
             "baseline",

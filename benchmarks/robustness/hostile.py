@@ -78,7 +78,7 @@ def tar_with(
     """Give what packs sound images with hostile members."""
 
     def make(path: Path, canary: Path) -> None:
-        with tarfile.open(path, mode, format=tarfile.PAX_FORMAT, pax_headers=pax) as archive:  # type: ignore[call-overload]
+        with tarfile.open(path, mode, format=tarfile.PAX_FORMAT, pax_headers=pax) as archive:
             for name, content in _sound_members().items():
                 archive.addfile(_member(name, len(content)), io.BytesIO(content))
             for info, content in extra:
@@ -206,7 +206,7 @@ def _lying_tar(size: int) -> Callable[[Path, Path], None]:
 def _zeros_tar(num: int, name: str) -> Callable[[Path, Path], None]:
     def make(path: Path, canary: Path) -> None:
         with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-            archive.addfile(_member(name, num), _Zeros(num))  # type: ignore[arg-type]
+            archive.addfile(_member(name, num), _Zeros(num))
 
     return make
 

@@ -97,7 +97,7 @@ def try_all(
         expected = whole_records(content, original)
         try:
             found, after = open_file(path)
-        except Exception as error:
+        except Exception as error:  # whatever is raised, a file that does not open is what is counted
             counts["refused"] += 1
             print(f"refused: {error}")
         else:

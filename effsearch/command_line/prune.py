@@ -11,7 +11,6 @@ from effsearch.command_line.shared import (
     Config,
     Device,
     DeviceName,
-    Engine,
     Json,
     Precision,
     PrecisionOption,
@@ -19,7 +18,7 @@ from effsearch.command_line.shared import (
     Task,
     load_own_images,
     own_run,
-    placement_of,
+    place_one,
 )
 from effsearch.command_line.train import RecipeChoice
 
@@ -121,17 +120,7 @@ def prune(
         batch_size=batch_size,
         learning_rate=lr,
         seed=seed,
-        placement=placement_of(
-            workers=1,
-            engine=Engine.local,
-            address=None,
-            trial_timeout=None,
-            device=device,
-            precision=precision,
-            gpu_share=None,
-            cpus_per_trial=None,
-            run=run,
-        ),
+        placement=place_one(device=device, precision=precision, run=run),
         run=run,
         runs_root=RUNS_ROOT,
     )

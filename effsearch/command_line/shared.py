@@ -239,6 +239,21 @@ def placement_of(
     )
 
 
+def place_one(*, device: Device, precision: Precision, run: Path | None) -> "Placement":
+    """Give where the one training of a command runs: in this process."""
+    return placement_of(
+        workers=1,
+        engine=Engine.local,
+        address=None,
+        trial_timeout=None,
+        device=device,
+        precision=precision,
+        gpu_share=None,
+        cpus_per_trial=None,
+        run=run,
+    )
+
+
 def do_task(task: Task) -> None:
     """Do what was asked for, and print what came of it."""
     from effsearch.commands.watching import Watcher

@@ -11,7 +11,6 @@ from effsearch.command_line.shared import (
     Config,
     Device,
     DeviceName,
-    Engine,
     Json,
     Precision,
     PrecisionOption,
@@ -19,7 +18,7 @@ from effsearch.command_line.shared import (
     Task,
     load_own_images,
     own_run,
-    placement_of,
+    place_one,
 )
 
 
@@ -107,17 +106,7 @@ def train(
         num_parts=accumulate,
         initial=init,
         seed=seed,
-        placement=placement_of(
-            workers=1,
-            engine=Engine.local,
-            address=None,
-            trial_timeout=None,
-            device=device,
-            precision=precision,
-            gpu_share=None,
-            cpus_per_trial=None,
-            run=run,
-        ),
+        placement=place_one(device=device, precision=precision, run=run),
         has_tensorboard=tensorboard,
         run=run,
         runs_root=RUNS_ROOT,

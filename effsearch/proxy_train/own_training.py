@@ -48,7 +48,7 @@ class OwnEvaluator:
             raise
         except MemoryError as error:
             raise OutOfMemory(f"out of memory: {error}") from error
-        except Exception as error:
+        except Exception as error:  # the loop is somebody else's, and may raise anything
             if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here
                 raise OutOfMemory(f"out of memory: {_first_line(error)}") from error
             raise TrainingFailed(

@@ -12,8 +12,8 @@ from effsearch.results.line_file import (
     Lines,
     Mended,
     mend_tail,
-    object_fault,
     read_bytes,
+    read_object,
     refuse_damage,
     split_lines,
 )
@@ -26,7 +26,7 @@ def read_journal_lines(path: Path) -> tuple[bytes, Lines]:
         RunError: It cannot be read.
     """
     content = read_bytes(path)
-    return content, split_lines(content, lambda line: object_fault(line, ("op_code", "worker_id")))
+    return content, split_lines(content, lambda line: read_object(line, ("op_code", "worker_id")))
 
 
 def mend_journal(path: Path) -> Mended:

@@ -22,13 +22,12 @@ from effsearch.results.line_file import (
     Lines,
     Mended,
     mend_tail,
-    object_fault,
     read_bytes,
+    read_object,
     refuse_damage,
     split_lines,
 )
 from effsearch.space.errors import RunError
-from effsearch.space.strict_json import parse_json
 
 __all__ = ["Ledger", "LedgerEntry", "ScoreKey", "read_entries", "score_key"]
 
@@ -182,7 +181,7 @@ def read_ledger_lines(path: Path) -> tuple[bytes, Lines, tuple[Line, ...]]:
     wrong = []
     for line in lines.records:
         try:
-            entry = from_record(parse_json(line.content))
+            entry = from_record(line.record)
         except ValueError as error:
             wrong.append(replace(line, fault=str(error)))
             continue
@@ -205,7 +204,7 @@ def _shared(value: Any, parts: dict[object, Any]) -> Any:
 
 
 def _split(content: bytes) -> Lines:
-    return split_lines(content, lambda line: object_fault(line, ("schema_version",)))
+    return split_lines(content, lambda line: read_object(line, ("schema_version",)))
 
 
 def _entries_of(path: Path, lines: Lines) -> tuple[LedgerEntry, ...]:
@@ -214,7 +213,7 @@ def _entries_of(path: Path, lines: Lines) -> tuple[LedgerEntry, ...]:
     line_of_success: dict[ScoreKey, int] = {}
     for line in lines.lines:
         try:
-            entry = from_record(parse_json(line.content))
+            entry = from_record(line.record)
         except ValueError as error:
             raise RunError(f"{path} line {line.number}: {error}") from error
         if entry.has_succeeded:

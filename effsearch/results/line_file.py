@@ -6,9 +6,10 @@ once and was damaged later; nobody can say what it held, so that is refused, and
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any  # JSON
 
 from effsearch.results.atomic import write_bytes_atomic, write_error
 from effsearch.results.bounded_files import MIB, read_bounded
@@ -26,6 +27,7 @@ class Line:
     number: int  # from 1
     content: bytes
     fault: str  # "" where it is a record
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what it says, where it is one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +81,18 @@ def read_bytes(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
         raise RunError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def split_lines(content: bytes, fault_of: Callable[[bytes], str]) -> Lines:
+def split_lines(content: bytes, read_record: Callable[[bytes], Mapping[str, Any]]) -> Lines:
     """Tell the records of a file from what is torn or damaged.
 
     Args:
         content: Of the file.
-        fault_of: Says what is wrong with a line, "" where it is a record.
+        read_record: Gives what a line says, or raises a ValueError that says what is wrong with it.
     """
     parts = content.split(b"\n")
     ends_whole = parts[-1] == b""  # the text after the last newline
     if ends_whole:
         parts.pop()
-    lines = [Line(number, part, fault_of(part)) for number, part in enumerate(parts, start=1)]
+    lines = [_read_line(number, part, read_record) for number, part in enumerate(parts, start=1)]
     num_lines = len(lines)
     while lines and lines[-1].fault:
         lines.pop()
@@ -104,15 +106,25 @@ def split_lines(content: bytes, fault_of: Callable[[bytes], str]) -> Lines:
     )
 
 
-def object_fault(line: bytes, keys: tuple[str, ...]) -> str:
-    """Say why a line is no JSON object with some keys; "" where it is one."""
-    try:
-        record = parse_json(line)
-    except ValueError as error:  # UnicodeDecodeError is a ValueError
-        return f"{error}" if line.strip() else "it is empty"
+def read_object(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Give the JSON object of a line.
+
+    Raises:
+        ValueError: It is none, or lacks one of the keys.
+    """
+    if not line.strip():
+        raise ValueError("it is empty")
+    record = parse_json(line)
     if not isinstance(record, dict) or any(key not in record for key in keys):
-        return f"it is no JSON object with {' and '.join(keys)}"
-    return ""
+        raise ValueError(f"it is no JSON object with {' and '.join(keys)}")
+    return record
+
+
+def _read_line(number: int, content: bytes, read_record: Callable[[bytes], Mapping[str, Any]]) -> Line:
+    try:
+        return Line(number, content, "", read_record(content))
+    except ValueError as error:  # UnicodeDecodeError is one
+        return Line(number, content, str(error))
 
 
 def refuse_damage(path: Path, lines: Lines) -> None:

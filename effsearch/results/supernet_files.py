@@ -4,6 +4,7 @@ A round is whole when every replica's file is there: a file takes its name only 
 beside them says what each cost.
 """
 
+import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -13,8 +14,7 @@ from typing import Any  # a JSON value
 
 from effsearch.results.atomic import write_error
 from effsearch.results.json_files import MOST_BYTES, write_json
-from effsearch.results.line_file import object_fault, read_bytes
-from effsearch.space.strict_json import parse_json
+from effsearch.results.line_file import read_bytes, read_object
 from effsearch.space.supernet_work import RoundResult, SupernetPlan
 
 
@@ -100,7 +100,11 @@ class SupernetFiles:
     def rounds(self) -> list[dict[str, Any]]:
         """Give what `note` wrote; lines that a crash has spoilt are passed over: they only count costs."""
         lines = read_bytes(self.folder / "rounds.jsonl", most_bytes=MOST_BYTES).split(b"\n")
-        return [parse_json(line) for line in lines if not object_fault(line, ("round", "core_seconds"))]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(read_object(line, ("round", "core_seconds")))
+        return found
 
 
 def _ends_whole(path: Path) -> bool:

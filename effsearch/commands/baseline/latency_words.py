@@ -23,17 +23,3 @@ def latency_warnings(report: Mapping[str, Any]) -> list[str]:
             "effsearch profile SPEC --latency measures the winner"
         )
     return lines
-
-
-def latency_words(report: Mapping[str, Any]) -> list[str]:
-    """Say what was predicted and measured of the winner."""
-    record, best = report["latency"], report["best"]
-    if record is None:
-        return []
-    measured = best["measured_nanoseconds"]
-    seen = "not measured here" if measured is None else f"{short_time(measured)} measured whole"
-    return [
-        f"latency on {record['conditions']}: {short_time(record['limit_nanoseconds'])} allowed, predictions held to "
-        f"{short_time(record['held_to_nanoseconds'])}; {best['name']}: {short_time(best['predicted_nanoseconds'])} "
-        f"predicted, {seen}"
-    ]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from effsearch.commands.baseline.latency_words import latency_words
 from effsearch.commands.run_tables import say_operators
 from effsearch.commands.tables import print_table, say
+from effsearch.results.latency_words import bound_words, network_words
 from effsearch.space.budget import short_amount, short_count, short_time
 
 
@@ -83,8 +83,8 @@ def print_baseline(report: Mapping[str, Any]) -> None:
     say(f"{report['trials']} networks trained{climbed}{failed}; {ends[report['stopped_by']]}")
     say_operators(report)
     say(f"best network: {report['best']['spec_path']}")
-    for line in latency_words(report):
-        say(line)
+    if report["latency"] is not None:
+        say(f"{bound_words(report['latency'])}; {network_words(report['best'])}")
     for line in report["warnings"]:
         say(line)
     if report["certificate"]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any  # a JSON value
 
 from effsearch.results.certificate import certificate_words
+from effsearch.results.latency_words import bound_words, network_words, time_words
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.json_values import (
     list_of,
@@ -15,7 +16,6 @@ from effsearch.results.report.json_values import (
 )
 from effsearch.results.report.wording import budget_words, fidelity_words, last_part
 from effsearch.results.run_files import TRAINING_COMMANDS
-from effsearch.space.budget import short_time
 
 # How the driver stands, as the command that writes the report has found out.
 STATES = {
@@ -120,7 +120,7 @@ def _title(contents: RunContents) -> str:
         within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
         latency = mapping_of(contents.result.get("latency"))
         if latency:  # what was asked for, where the setting has what predictions are held to
-            held, limit = (_time(latency.get(f"{name}_nanoseconds")) for name in ("held_to", "limit"))
+            held, limit = (time_words(latency.get(f"{name}_nanoseconds")) for name in ("held_to", "limit"))
             within = within.replace(held.replace(" ", ""), limit)
         return f"Search of {space}{on}{within}"
     if command in TRAINING_COMMANDS:
@@ -163,28 +163,9 @@ def _latency_facts(result: Mapping[str, Any]) -> list[str]:
     record = mapping_of(result.get("latency"))
     if not record:
         return []
-    facts = [
-        f"latency on {record.get('conditions')}: {_time(record.get('limit_nanoseconds'))} allowed, "
-        f"predictions held to {_time(record.get('held_to_nanoseconds'))}"
-    ]
     best = mapping_of(result.get("best"))
     others = (row for row in rows_of(result, "finalists") if row.get("name") != best.get("name"))
-    facts += [
-        f"{row.get('name')}: {_time(row.get('predicted_nanoseconds'))} predicted, "
-        + (
-            "not measured here"
-            if row.get("measured_nanoseconds") is None
-            else f"{_time(row.get('measured_nanoseconds'))} measured whole"
-        )
-        for row in (best, *others)
-        if row
-    ]
-    return facts
-
-
-def _time(nanoseconds: object) -> str:
-    number = number_or_none(nanoseconds)
-    return "an unknown time" if number is None else short_time(number)
+    return [bound_words(record), *(network_words(row) for row in (best, *others) if row)]
 
 
 def _warnings(contents: RunContents) -> list[str]:
