@@ -2,6 +2,7 @@
 
     python benchmarks/train_recipes.py time         # seconds of an epoch of each arm, and what that makes in hours
     python benchmarks/train_recipes.py winner       # (a) a searched network of about 60 M: does it reach 90 per cent?
+    python benchmarks/train_recipes.py ways         # (a) again, each with one more thing changed in the recipe
     python benchmarks/train_recipes.py transfer     # (b) from weights trained on the synthetic set, against scratch
     python benchmarks/train_recipes.py progressive  # (c) sizes that grow against one size, all else equal
     python benchmarks/train_recipes.py table
@@ -25,6 +26,7 @@ import torch
 from macro_data import load_cifar, spec_of
 from recording import append_record, read_records
 
+from effsearch.proxy_train.augment import AugmentSettings
 from effsearch.proxy_train.build import build_model
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images
@@ -48,6 +50,10 @@ SEEDS = 3
 TIMED_STEPS = 5  # after as many that are not timed
 
 WINNER = dataclasses.replace(FAST, num_epochs=40)
+# What is commonly trained on CIFAR-10 with SGD; each way has what the one before has.
+DECAYED = dataclasses.replace(WINNER, weight_decay=5e-4)
+CUT_OUT = dataclasses.replace(DECAYED, augment=AugmentSettings(cutout_share=0.25))
+LONGER = dataclasses.replace(CUT_OUT, num_epochs=60)
 PRETRAINING = FAST  # on the synthetic set
 SHORT = dataclasses.replace(FAST, num_epochs=5)
 # Mixup and much dropout are for long trainings of large networks: column M, so that all that can grow does.
@@ -78,6 +84,11 @@ class Arm:
 
 ARMS = {
     "winner": (Arm(name="winner", recipe=WINNER),),
+    "ways": (
+        Arm(name="winner-decay", recipe=DECAYED),
+        Arm(name="winner-decay-cutout", recipe=CUT_OUT),
+        Arm(name="winner-decay-cutout-60", recipe=LONGER),
+    ),
     "transfer": (
         Arm(name="synthetic", recipe=PRETRAINING, is_synthetic=True),
         Arm(name="transferred", recipe=SHORT, begins_with="synthetic"),
@@ -215,7 +226,7 @@ def print_table() -> None:
         spread = statistics.stdev(scores) if len(scores) > 1 else math.nan
         hours = statistics.fmean(record["train_seconds"] for record in own) / 3600
         mark = ""
-        if name == "winner":
+        if name.startswith("winner"):
             mark = f" ({'at least' if min(scores) >= WANTED else 'below'} {WANTED:.0%})"
         print(f"| {name} | {len(own)} | {statistics.fmean(scores):.2%}{mark} | {spread:.2%} | {hours:.2f} |")
 
