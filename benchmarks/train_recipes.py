@@ -15,10 +15,9 @@ ended stand in results/train_recipes.jsonl and are not repeated.
 import argparse
 import contextlib
 import dataclasses
-import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,19 +126,22 @@ def run_arm(arm: Arm, key: str, seed: int, folder: Path) -> None:
     if arm.begins_with:
         load_initial(model, folder / f"{arm.begins_with}-{key}-{seed}" / BEST_FILE)
     own = folder / f"{arm.name}-{key}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
     training = FullTraining(
         recipe=arm.recipe,
         resolution=images.resolution,
         dropout_rate=spec.head.dropout_rate,
         seed=seed,
     )
-    rows = train_fully(
-        model,
-        images,
-        training,
-        folder=own,
-        on_epoch=lambda rows: print(f"{arm.name}, seed {seed}: {words_of(rows[-1])}", flush=True),
-    )
+    began = time.process_time()
+    seen: list[int] = []
+
+    def note(rows: Sequence[EpochRow]) -> None:
+        seen.append(rows[-1].epoch)
+        print(f"{arm.name}, seed {seed}: {words_of(rows[-1])}", flush=True)
+
+    rows = train_fully(model, images, training, folder=own, on_epoch=note)
+    processor_seconds = time.process_time() - began
     load_best(model, own)
     test = score_fully(
         model,
@@ -159,6 +161,9 @@ def run_arm(arm: Arm, key: str, seed: int, folder: Path) -> None:
         "val_accuracy": max(row.best[0] for row in rows),
         "val_by_epoch": [row.best[0] for row in rows],
         "train_seconds": round(sum(row.train_seconds for row in rows), 1),
+        # Validation is within; of the epochs since the training was last gone on with, else of all.
+        "processor_seconds": round(processor_seconds, 1),
+        "epochs_in_processor_seconds": len(seen),
     }
     append_record(NAME, record)
     print(f"{arm.name}, seed {seed}: test accuracy {test.accuracy:.2%}", flush=True)
@@ -218,17 +223,26 @@ def time_epoch(recipe: Recipe, spec: ModelSpec, images: ImageData) -> float:
 def print_table() -> None:
     """Print what has been measured."""
     records = read_records(NAME)
-    print("| arm | seeds | test accuracy | spread | core-hours each |")
-    print("|---|---|---|---|---|")
-    for name in dict.fromkeys(record["arm"] for record in records):
-        own = [record for record in records if record["arm"] == name]
+    print("| arm | network | seeds | test accuracy | spread | hours each | processor-hours each |")
+    print("|---|---|---|---|---|---|---|")
+    for name, key in dict.fromkeys((record["arm"], record["key"]) for record in records):
+        own = [record for record in records if (record["arm"], record["key"]) == (name, key)]
         scores = [record["test_accuracy"] for record in own]
-        spread = statistics.stdev(scores) if len(scores) > 1 else math.nan
-        hours = statistics.fmean(record["train_seconds"] for record in own) / 3600
+        spread = f"{statistics.stdev(scores):.2%}" if len(scores) > 1 else ""
         mark = ""
         if name.startswith("winner"):
             mark = f" ({'at least' if min(scores) >= WANTED else 'below'} {WANTED:.0%})"
-        print(f"| {name} | {len(own)} | {statistics.fmean(scores):.2%}{mark} | {spread:.2%} | {hours:.2f} |")
+        hours = statistics.fmean(record["train_seconds"] for record in own) / 3600
+        whole = [
+            record["processor_seconds"]
+            for record in own
+            if record.get("epochs_in_processor_seconds") == record["recipe"]["num_epochs"]
+        ]
+        processor = f"{statistics.fmean(whole) / 3600:.2f}" if whole else ""
+        print(
+            f"| {name} | {key} | {len(own)} | {statistics.fmean(scores):.2%}{mark} | {spread} | {hours:.2f} "
+            f"| {processor} |"
+        )
 
 
 def main() -> None:
