@@ -20,11 +20,14 @@ demo: install
 	$(BIN)/effsearch scale --phi 1..7 --minutes 1
 	$(BIN)/effsearch plot --out demo-front.png
 
+# Each file of tests on one of two to four processes; `pytest` by itself runs them one after the other.
+TESTING := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: install
-	$(BIN)/python -m pytest
+	$(TESTING)
 
 test-all: install
-	$(BIN)/python -m pytest -m 'not gpu'
+	$(TESTING) -m 'not gpu'
 
 lint: install docs
 	$(BIN)/ruff check .

@@ -33,6 +33,14 @@ def hears_control_c() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def ends_by_sigterm() -> Iterator[None]:
+    """What a command answers SIGTERM with would else stay when it has ended, and a test could swallow it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
 def finds_modules_as_a_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command sets for its workers would else reach the programs that later tests start."""
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)

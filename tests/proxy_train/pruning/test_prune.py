@@ -53,6 +53,19 @@ def lived_in(spec: ModelSpec, *, seed: int = 0) -> Network:
     return model
 
 
+def two_stages(block: BlockSpec) -> ModelSpec:
+    return ModelSpec(
+        stem=StemSpec(out_channels=24, stride=1),
+        stages=(
+            StageSpec(out_channels=24, stride=1, blocks=(block, block)),
+            StageSpec(out_channels=48, stride=2, blocks=(block, block)),
+        ),
+        head=HeadSpec(out_channels=64, hidden_features=40),
+        resolution=16,
+        num_classes=10,
+    )
+
+
 def batch_of(spec: ModelSpec, *, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(4, 3, spec.resolution, spec.resolution, generator=generator)
@@ -114,17 +127,7 @@ def test_known_networks_too(name: str, ranking: Ranking) -> None:
 @pytest.mark.parametrize("kind", BLOCK_KINDS)
 @pytest.mark.parametrize("skip", ["none", "identity", "pool"])
 def test_every_kind_of_block_is_pruned(kind: str, skip: str) -> None:
-    block = BlockSpec(kind=kind, skip=skip, expand_ratio=2, se_ratio=0.5)  # type: ignore[arg-type]
-    spec = ModelSpec(
-        stem=StemSpec(out_channels=24, stride=1),
-        stages=(
-            StageSpec(out_channels=24, stride=1, blocks=(block, block)),
-            StageSpec(out_channels=48, stride=2, blocks=(block, block)),
-        ),
-        head=HeadSpec(out_channels=64, hidden_features=40),
-        resolution=16,
-        num_classes=10,
-    )
+    spec = two_stages(BlockSpec(kind=kind, skip=skip, expand_ratio=2, se_ratio=0.5))  # type: ignore[arg-type]
     is_held = skip == "pool" and kind != "identity"
     share = 0.99 if is_held else 0.6  # of a depthwise-separable network that is held only the head can go
     module, built, found, budget = pruned_by_hand(spec, "taylor", divisor=4, share=share)
@@ -172,10 +175,10 @@ def test_many_networks_anywhere_in_the_schema_too(
 
 
 def test_more_steps_end_in_the_same_budget() -> None:
-    spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=32, num_classes=10)
+    spec = two_stages(BlockSpec(expand_ratio=4))
     batches = [batch_of(spec)]
     for num_steps in (1, 3):
-        settings = PruneSettings(importance="taylor", ranking="saving", num_steps=num_steps, divisor=8)
+        settings = PruneSettings(importance="taylor", ranking="saving", num_steps=num_steps, divisor=2)
         pruned = prune_network(
             lived_in(spec), half_of(spec), settings, score_batches=batches, norm_batches=batches
         )
@@ -185,8 +188,8 @@ def test_more_steps_end_in_the_same_budget() -> None:
 
 
 def test_the_same_pruning_gives_the_same_bits() -> None:
-    spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=32, num_classes=10)
-    settings = PruneSettings(importance="taylor", ranking="saving", num_steps=1, divisor=8)
+    spec = two_stages(BlockSpec(expand_ratio=4))
+    settings = PruneSettings(importance="taylor", ranking="saving", num_steps=1, divisor=2)
     batches = [batch_of(spec)]
     first, second = (
         prune_network(
