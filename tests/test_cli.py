@@ -333,6 +333,7 @@ def test_debug_shows_the_traceback_of_a_bug_and_of_an_error(
     assert "Traceback" in ended.err
     assert "sesame" not in ended.err
     assert ended.err.splitlines()[-1].startswith("effsearch: a bug in effsearch")
+    assert ended.err.count("ZeroDivisionError: ") == 1
     assert (
         "Traceback" in effsearch("plot", "nowhere").err
     )  # the option speaks for all that this process starts
