@@ -22,7 +22,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,15 @@ from numpy.typing import NDArray
 from effsearch.proxy_train.data.decode import DIGEST_BYTES, decode_images, usable_cores
 from effsearch.proxy_train.data.images import DECODER_VERSION
 from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source
+from effsearch.proxy_train.data.neighbour import copy_neighbour
 from effsearch.proxy_train.data.rows import (
     CACHE_VERSION,
     channel_statistics,
-    copy_neighbour,
     fingerprint_of,
     permute_rows,
 )
 from effsearch.proxy_train.data.splits import LEFT_OUT, TEST, TRAIN, VAL, SplitAssignment, assign_splits
+from effsearch.proxy_train.data.verify import META_SUM, meta_sum
 from effsearch.space.errors import RunError
 
 LOCK_FILE = "building.lock"
@@ -90,10 +91,12 @@ def build_cache(
     native_resolution: int,
     report: Report,
     progress: Progress,
+    replaces_damaged: bool = False,
 ) -> None:
-    """Decode a source, assign its splits and leave all of it in a folder, which must not be there yet.
+    """Decode a source, assign its splits and leave all of it in a folder.
 
-    Where another process makes the same folder first, its folder stands.
+    Where another process makes the same folder first, its folder stands, unless it is to be replaced: whoever has
+    that one open keeps what it has.
 
     Raises:
         DataError: Images cannot be read or do not suffice for three splits.
@@ -105,7 +108,7 @@ def build_cache(
     num_images = len(listing.images)
     num_bytes = num_images * (resolution * resolution * 3 + DIGEST_BYTES + 16)
     check_free_space(folder.parent, num_bytes)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
+    temporary, damaged = (folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part" for _ in range(2))
     try:
         with run_error_if_unwritable(folder):
             temporary.mkdir()
@@ -134,11 +137,16 @@ def build_cache(
             meta = _describe(listing, splits, images, labels, digests[order])
             meta |= {"name": source.name, "seed": seed, "native_resolution": native_resolution}
             meta |= {"unreadable": list(unreadable)} if unreadable else {}
+            meta[META_SUM] = meta_sum(meta)
             (temporary / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
             del images
+            if replaces_damaged:
+                with suppress(FileNotFoundError):
+                    folder.rename(damaged)
             publish_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 @contextmanager
