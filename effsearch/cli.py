@@ -212,7 +212,7 @@ def _run() -> None:
         sys.exit(asked)
     except EffsearchError as error:
         _show_traceback(error)
-        _fail(str(error), error.exit_code)
+        _fail(_with_remedy(str(error)), error.exit_code)
     except KeyboardInterrupt:
         _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has left, as `head` does
@@ -244,6 +244,14 @@ def _show_traceback(error: BaseException) -> None:
     """Print how an error came about, where `--debug` asks for it; the line that says what it was comes after it."""
     if is_debugging():
         sys.stderr.write(printable(hide_passwords(stack_of(error))))
+
+
+def _with_remedy(message: str) -> str:
+    """Say what to do about a right that is missing, where whoever met it has not."""
+    denied = os.strerror(errno.EACCES)
+    if not message.endswith(denied):
+        return message
+    return f"{message}; it is another user's or closed: ask its owner, or chmod it"
 
 
 def _parser_words(message: str) -> str:

@@ -48,9 +48,19 @@ ABANDONED_SECONDS = 24 * 3600.0  # a build untouched for so long was killed
 
 
 def default_cache_dir() -> Path:
-    """`$EFFSEARCH_CACHE`, or `~/.cache/effsearch`."""
+    """`$EFFSEARCH_CACHE`, or `~/.cache/effsearch`.
+
+    Raises:
+        RunError: There is no home directory, as of users that a container has no name for.
+    """
     named = os.environ.get("EFFSEARCH_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "effsearch"
+    try:
+        return Path(named).expanduser() if named else Path.home() / ".cache" / "effsearch"
+    except RuntimeError:
+        raise RunError(
+            f"there is no home directory for the image cache{f' {named}' if named else ''}; set EFFSEARCH_CACHE to a "
+            "folder of your own"
+        ) from None
 
 
 def source_folder(cache_dir: Path, source: Source) -> Path:

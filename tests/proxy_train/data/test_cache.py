@@ -52,6 +52,20 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert default_cache_dir() == Path.home() / ".cache" / "effsearch"
 
 
+@pytest.mark.parametrize("named", ["", "~nobody-of-that-name/cache"])
+def test_a_user_without_a_home_is_told_to_name_a_cache(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setenv("EFFSEARCH_CACHE", named)
+    with pytest.raises(
+        RunError, match=r"no home directory for the image cache.*; set EFFSEARCH_CACHE to a folder"
+    ):
+        default_cache_dir()
+
+
 def test_images_are_decoded_once(pets: Path, tmp_path: Path) -> None:
     first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
     again = load_source(unreadable(open_folder(pets)), resolution=8, cache_dir=tmp_path / "cache")
@@ -256,6 +270,17 @@ def test_a_corrupt_image_is_named_and_leaves_nothing(pets: Path, tmp_path: Path)
         load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert files_in(tmp_path / "cache") == []
+
+
+def test_images_that_may_not_be_read_say_so(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(pets / "cat/000.png"))
+
+    monkeypatch.setattr("effsearch.proxy_train.data.decode.decode_image", refuse)
+    with pytest.raises(DataError, match=r"40 of 40 images .*, first cat/000.png: Permission denied; up to"):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
 
 
 def test_an_interrupted_build_leaves_nothing(pets: Path, tmp_path: Path) -> None:
