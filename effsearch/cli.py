@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import sys
-import traceback
 from types import FrameType
 from typing import Annotated, Any
 
@@ -28,10 +27,10 @@ from effsearch.command_line.runs import dashboard, explain, plot, repair, report
 from effsearch.command_line.scale import scale
 from effsearch.command_line.shared import Task, claims, do_task
 from effsearch.command_line.train import train
-from effsearch.results.run_log import DEBUG_VARIABLE, is_debugging
+from effsearch.results.run_log import DEBUG_VARIABLE, is_debugging, stack_of
 from effsearch.space.errors import EffsearchError
 from effsearch.space.passwords import hide_passwords
-from effsearch.space.printable import one_line
+from effsearch.space.printable import one_line, printable
 
 AGAIN = "the same command with the same --run goes on"
 STOPPED = f"stopped; {AGAIN}"
@@ -213,7 +212,7 @@ def _run() -> None:
         sys.exit(asked)
     except EffsearchError as error:
         _show_traceback(error)
-        _fail(str(error), error.exit_code)
+        _fail(_with_remedy(str(error)), error.exit_code)
     except KeyboardInterrupt:
         _fail(STOPPED, INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has left, as `head` does
@@ -242,9 +241,17 @@ def _run() -> None:
 
 
 def _show_traceback(error: BaseException) -> None:
-    """Print how an error came about, where `--debug` asks for it."""
+    """Print how an error came about, where `--debug` asks for it; the line that says what it was comes after it."""
     if is_debugging():
-        sys.stderr.write(hide_passwords("".join(traceback.format_exception(error))))
+        sys.stderr.write(printable(hide_passwords(stack_of(error))))
+
+
+def _with_remedy(message: str) -> str:
+    """Say what to do about a right that is missing, where whoever met it has not."""
+    denied = os.strerror(errno.EACCES)
+    if not message.endswith(denied):
+        return message
+    return f"{message}; it is another user's or closed: ask its owner, or chmod it"
 
 
 def _parser_words(message: str) -> str:

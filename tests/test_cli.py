@@ -313,6 +313,30 @@ def test_a_corrupt_image_is_named(effsearch: Effsearch) -> None:
     refuses(effsearch("baseline", "--data", "photos"), 2, "dog/3.png")
 
 
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [("closed.yaml", ("profile", "closed.yaml")), ("runs/a/settings.json", ("explain", "runs/a"))],
+)
+def test_what_may_not_be_read_is_one_line_that_says_what_to_do(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, closed: str, words: tuple[str, ...]
+) -> None:
+    really_open = os.open
+
+    def open_others(
+        path: Any, *more: Any, **named: Any
+    ) -> int:  # root may read all, so the mode shows nothing
+        if str(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), closed)
+        return really_open(path, *more, **named)
+
+    Path(closed).parent.mkdir(parents=True, exist_ok=True)
+    Path(closed).write_text("{}")
+    monkeypatch.setattr(os, "open", open_others)
+    ended = effsearch(*words)
+    refuses(ended, 1, f"cannot read {closed}: Permission denied; ", "ask its owner, or chmod it")
+    assert "repair" not in ended.err
+
+
 def test_a_bug_is_one_line_too(effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("oh")
@@ -333,6 +357,7 @@ def test_debug_shows_the_traceback_of_a_bug_and_of_an_error(
     assert "Traceback" in ended.err
     assert "sesame" not in ended.err
     assert ended.err.splitlines()[-1].startswith("effsearch: a bug in effsearch")
+    assert ended.err.count("ZeroDivisionError: ") == 1
     assert (
         "Traceback" in effsearch("plot", "nowhere").err
     )  # the option speaks for all that this process starts

@@ -194,7 +194,11 @@ def search(
             def start_pool(work: Any) -> Any:
                 pool: Any = ProcessPool(work, num_workers=num_workers, prepare=get_ready)
                 return WatchedPool(
-                    pool, measure=lambda value: (64, 0.0), clock=time.monotonic, notify=status.show_slots
+                    pool,
+                    measure=lambda value: (64, 0.0),
+                    clock=time.monotonic,
+                    notify=status.show_slots,
+                    say=directory.log.note,
                 )
 
             executor = ContinuingExecutor(

@@ -10,6 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from effsearch.commands.loopback import HOST, open_server
+from effsearch.commands.page_errors import asking_first
 from effsearch.results.run_files import JOURNAL_FILE, is_run, read_settings
 from effsearch.search.journal_reader import read_journal
 from effsearch.space.errors import UsageError
@@ -26,7 +27,7 @@ class Dashboard:
 
 
 def run_dashboard(run: Path, *, port: int, show: Callable[[dict[str, Any]], None]) -> None:
-    """Serve Optuna's dashboard of a run until Ctrl-C.
+    """Serve Optuna's dashboard of a run until Ctrl-C; of a journal that is damaged meanwhile, what is wrong.
 
     Args:
         run: Directory of the run, or a link to it.
@@ -52,7 +53,12 @@ def open_dashboard(run: Path, *, port: int) -> Iterator[Dashboard]:
         raise _no_study(run, command)
     from optuna_dashboard import wsgi  # loads slowly, and only where it is asked for
 
-    with read_journal(journal) as storage, open_server(wsgi(storage), port=port) as server:
+    with (
+        read_journal(journal) as storage,
+        open_server(
+            asking_first(wsgi(storage), storage.get_all_studies), port=port, logger="optuna_dashboard"
+        ) as server,
+    ):
         studies = [
             {"name": study.study_name, "trials": len(storage.get_all_trials(study._study_id, deepcopy=False))}
             for study in storage.get_all_studies()

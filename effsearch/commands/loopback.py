@@ -2,13 +2,15 @@
 
 import errno
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any  # what a handler is told of a request
+from typing import TYPE_CHECKING, Any, TextIO  # what a handler is told of a request
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from effsearch.commands.page_errors import Terminal, TracebackHandler, TracebackStream, in_plain_words
 from effsearch.space.errors import RunError
 
 if TYPE_CHECKING:
@@ -24,12 +26,15 @@ IDLE_SECONDS = 5.0  # browsers open connections ahead and say nothing on them
 
 
 @contextmanager
-def open_server(application: "WSGIApplication", *, port: int) -> Iterator[WSGIServer]:
+def open_server(application: "WSGIApplication", *, port: int, logger: str = "") -> Iterator[WSGIServer]:
     """Give a server that has its port on the loopback interface and is yet to serve; nothing but reading passes.
+
+    What goes wrong while it serves is a plain page and one line on stderr.
 
     Args:
         application: What answers.
         port: Where; 0 takes one that is free.
+        logger: Name of the one that the application tells its errors; none without a name.
 
     Raises:
         RunError: The port cannot be had.
@@ -38,9 +43,23 @@ def open_server(application: "WSGIApplication", *, port: int) -> Iterator[WSGISe
         server = _Server((HOST, port), _Handler)
     except OSError as error:
         raise _port_error(port, error) from None
-    server.set_app(_for_this_machine(_read_only(application)))
-    with server:
+    server.set_app(_for_this_machine(_read_only(in_plain_words(application, server.terminal))))
+    with server, _quiet(logger, server.terminal):
         yield server
+
+
+@contextmanager
+def _quiet(logger: str, terminal: Terminal) -> Iterator[None]:
+    """Has a library's logger say one line of each error."""
+    if not logger:
+        yield
+        return
+    library, handler = logging.getLogger(logger), TracebackHandler(terminal)
+    library.addHandler(handler)  # so that logging's last resort, the whole text, is not taken
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
 
 
 def _port_error(port: int, error: OSError) -> RunError:
@@ -81,6 +100,10 @@ def _for_this_machine(application: "WSGIApplication") -> "WSGIApplication":
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True  # Ctrl-C waits for no answer
 
+    def __init__(self, *arguments: Any) -> None:
+        self.terminal = Terminal()
+        super().__init__(*arguments)
+
     def server_bind(self) -> None:
         """Take the port without asking a name server what this machine is called, which can take seconds."""
         TCPServer.server_bind(self)
@@ -88,13 +111,19 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that has left, or that asked for nothing."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
+        """Say nothing of a browser that has left, or that asked for nothing, and one line of anything else."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            self.terminal.say(f"a page could not be given: {type(error).__name__}: {error}")
 
 
 class _Handler(WSGIRequestHandler):
     timeout = IDLE_SECONDS
+
+    def get_stderr(self) -> TextIO:
+        """Give where wsgiref and bottle write tracebacks."""
+        assert isinstance(self.server, _Server)
+        return TracebackStream(self.server.terminal)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the terminal quiet: a page that is open asks every few seconds."""

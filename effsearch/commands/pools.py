@@ -78,7 +78,7 @@ def open_pool(
             prepare=partial(prepare_local_worker, num_gpus=num_gpus),
             seconds_allowed=seconds_allowed,
         )
-    return WatchedPool(pool, measure=images_and_seconds, clock=time.monotonic, notify=show_slots)
+    return WatchedPool(pool, measure=images_and_seconds, clock=time.monotonic, notify=show_slots, say=say)
 
 
 def prepare_local_worker(slot: int, *, num_gpus: int = 0) -> None:

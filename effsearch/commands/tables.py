@@ -44,4 +44,4 @@ def _cell(value: object) -> str:
 
 def _console() -> Console:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
+    return Console(file=sys.stdout, highlight=False, emoji=False, soft_wrap=True, width=width)

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from effsearch.results.run_dir import RunDir
 from effsearch.results.run_log import RunLog
 from effsearch.results.status import StatusFile, Step
+from effsearch.space.passwords import hide_passwords
 from effsearch.space.printable import printable
 from effsearch.space.slot_status import SlotStatus
 
@@ -32,7 +33,12 @@ class Watcher:
     def __init__(self, *, is_quiet: bool = False) -> None:
         # In a notebook stderr is what it is elsewhere: rich would put its lines among the results.
         self.console = Console(
-            file=sys.stderr, highlight=False, soft_wrap=True, quiet=is_quiet, force_jupyter=False
+            file=sys.stderr,
+            highlight=False,
+            emoji=False,  # "loops:train: it failed" is about no train
+            soft_wrap=True,
+            quiet=is_quiet,
+            force_jupyter=False,
         )
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -63,7 +69,7 @@ class Watcher:
 
     def say(self, text: str) -> None:
         """Print a line that stays, in the run's log too."""
-        self.console.print(printable(text), markup=False)
+        self.console.print(printable(hide_passwords(text)), markup=False)
         if self._log is not None:
             self._log.note(text)
 

@@ -72,6 +72,8 @@ def read_settings(run: Path) -> StoredSettings:
     try:
         content = read_json(path)
     except RunError as error:
+        if isinstance(error.__cause__, PermissionError):  # there is nothing to repair
+            raise
         raise RunError(f"{error}; effsearch repair {run} brings it back where that can be done") from error
     version = content.get("schema_version")
     if version is None:

@@ -64,13 +64,25 @@ class RunLog:
         is_bug = not isinstance(error, EffsearchError)
         words = f"{type(error).__name__}: {error}" if is_bug else str(error)
         if is_bug or is_debugging():
-            words += "\n" + "".join(traceback.format_exception(error)).rstrip()
+            words += "\n" + stack_of(error).rstrip()
         self._logger.error("%s", hide_passwords(f"failed: {words}"))
 
 
 def is_debugging() -> bool:
     """Whether somebody wants to see how an error came about."""
     return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
+
+
+def stack_of(error: BaseException) -> str:
+    """Give the traceback of an error without its last line, for whoever shows that in words of their own.
+
+    What led to the error is there in whole, and its notes, such as the traceback in a worker.
+    """
+    told = traceback.TracebackException.from_exception(error)
+    lines = list(told.format())
+    if told.exceptions is None:  # a group draws its own end
+        del lines[-len(list(told.format_exception_only()))]  # what follows are its notes
+    return "".join(lines)
 
 
 class _QuietHandler(RotatingFileHandler):

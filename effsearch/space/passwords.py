@@ -6,6 +6,7 @@ These work on text as it was typed, well-formed or not: what is too odd for a dr
 import re
 
 HIDDEN = "***"
+TRACEBACK = "Traceback (most recent call last)"
 # To the last @ of the word: a password with an @ of its own is wrong in a URL, and still nobody else's business.
 _USER_PASSWORD = re.compile(r"(://[^:/]*):.*@", re.DOTALL)
 _QUERY_PASSWORD = re.compile(
@@ -15,6 +16,12 @@ _QUERY_PASSWORD = re.compile(
 
 def hide_passwords(text: str) -> str:
     """Give a URL, or a text with one in it, fit to be shown: `postgresql://me:***@host/db`."""
+    if TRACEBACK in text:  # from its first URL to its last @ would be most of it
+        return "\n".join(_hide(line) for line in text.split("\n"))
+    return _hide(text)
+
+
+def _hide(text: str) -> str:
     return _QUERY_PASSWORD.sub(rf"\1{HIDDEN}", _USER_PASSWORD.sub(rf"\1:{HIDDEN}@", text))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import html
 import http.client
 import importlib.util
 import json
@@ -28,6 +29,7 @@ from effsearch.commands.loopback import open_server
 from effsearch.results.journal_file import mend_journal
 from effsearch.results.run_dir import create_or_resume
 from effsearch.results.run_files import JOURNAL_FILE
+from effsearch.results.run_log import DEBUG_VARIABLE
 from effsearch.search.study import NETWORK_ATTRIBUTE, JournalStudy
 from effsearch.space.errors import RunError
 
@@ -323,7 +325,122 @@ def test_a_port_that_the_system_refuses_says_so(
 def test_a_journal_that_cannot_be_read_is_refused(run: Path, effsearch: Effsearch) -> None:
     with (run / JOURNAL_FILE).open("ab") as file:
         file.write(b"no record\n")
-    refuses(effsearch("dashboard", "runs/photos", "--port", "0"), 1, "line 10: no record of Optuna's")
+    refuses(
+        effsearch("dashboard", "runs/photos", "--port", "0"),
+        1,
+        "line 10: no record of Optuna's; effsearch repair runs/photos says what can be done",
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("no record", "line 10: no record of Optuna's; effsearch repair"),
+        (
+            '{"op_code": 99, "worker_id": "w"}',
+            "no journal of Optuna's (AssertionError: Should not reach.); effsearch repair",
+        ),
+        (
+            '{"op_code": 0, "worker_id": "w", "study_name": "x", "directions": ["<script>alert(1)</script>"]}',
+            "(ValueError: '<script>alert(1)</script>' is not a valid StudyDirection)",
+        ),
+        ("", "was cut off inside what was read of it; begin the dashboard again"),
+    ],
+)
+def test_a_journal_damaged_while_it_is_served_is_a_plain_page_and_one_line(
+    run: Path, capfd: pytest.CaptureFixture[str], damage: str, said: str
+) -> None:
+    journal = run / JOURNAL_FILE
+    whole = journal.read_bytes()
+    with served(run) as dashboard:
+        assert len(get(dashboard, "api/studies")["study_summaries"]) == 2
+        journal.write_bytes(whole + damage.encode() + b"\n" if damage else whole[: len(whole) // 2])
+        answers = [
+            refused_page(dashboard, path) for path in ("", "dashboard", "api/studies", "api/studies/0")
+        ]
+        journal.write_bytes(whole)
+        if damage:  # what was read no longer holds, whatever the file says by now
+            answers.append(refused_page(dashboard, "api/studies"))
+    for path, text in answers:
+        words = json.loads(text)["reason"] if "api" in path else html.unescape(text)
+        assert said in words
+        assert "Traceback" not in words
+        if "api" not in path:
+            assert "<script" not in text
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert lines[0].startswith("effsearch: runs/photos/study.journal")
+
+
+def refused_page(dashboard: Dashboard, path: str) -> tuple[str, str]:
+    """Ask for what is refused, and give its path and its text."""
+    with pytest.raises(urllib.error.HTTPError, match="500") as refused:
+        urllib.request.urlopen(dashboard.report["url"] + path)
+    with refused.value as answer:
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+        return path, answer.read().decode()
+
+
+def test_a_disk_that_comes_back_is_read_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with served(run) as dashboard:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pread", fail)
+            assert "cannot read runs/photos/study.journal: Input" in refused_page(dashboard, "api/studies")[1]
+        assert len(get(dashboard, "api/studies")["study_summaries"]) == 2
+
+
+@pytest.mark.parametrize("path", ["/dashboard", "/api/studies"])
+def test_what_a_library_stumbles_over_is_one_line_and_all_of_it_with_debug(
+    run: Path, path: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stumble(*_: object, **more: object) -> None:
+        raise ZeroDivisionError("oh\x1b[2J")
+
+    monkeypatch.delenv(DEBUG_VARIABLE, raising=False)
+    monkeypatch.setattr("optuna_dashboard._app.static_file", stumble)  # bottle writes of it
+    monkeypatch.setattr("optuna_dashboard._app.get_studies", stumble)  # the dashboard logs it
+    with served(run) as dashboard:
+        for _ in range(2):
+            with pytest.raises(urllib.error.HTTPError, match="500") as refused:
+                urllib.request.urlopen(dashboard.report["url"] + path)
+            refused.value.close()
+        lines = capfd.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith("effsearch: a page could not be given: ")
+        assert "oh\\x1b[2J" in lines[0]
+        monkeypatch.setenv(DEBUG_VARIABLE, "1")
+        with pytest.raises(urllib.error.HTTPError, match="500") as refused:
+            urllib.request.urlopen(dashboard.report["url"] + path)
+        refused.value.close()
+    said = capfd.readouterr().err
+    assert "in stumble" in said
+    assert "\x1b" not in said
+
+
+def test_what_a_server_stumbles_over_is_one_line(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def stumble(environ: object, start: object) -> list[bytes]:
+        raise ZeroDivisionError("oh")
+
+    with open_server(stumble, port=0) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(urllib.error.HTTPError, match="500") as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/")
+        refused.value.close()
+        thread.join()
+        with socket.socket() as caller:
+            try:
+                raise ValueError("a request that is none")
+            except ValueError:
+                server.handle_error(caller, ("127.0.0.1", 1))
+    assert capfd.readouterr().err.splitlines() == [
+        "effsearch: a page could not be given: ZeroDivisionError: oh",
+        "effsearch: a page could not be given: ValueError: a request that is none",
+    ]
 
 
 def test_without_the_package_it_says_what_to_install(

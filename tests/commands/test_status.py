@@ -142,3 +142,9 @@ def test_watching_ends_with_the_run(held: RunDir) -> None:
 def test_what_is_no_run_is_refused(effsearch: Effsearch) -> None:
     refuses(effsearch("status", "nowhere"), 2, "no run at nowhere")
     refuses(effsearch("status"), 2, "no run at runs/latest")
+
+
+def test_what_is_said_is_said_as_it_is_but_for_passwords(capsys: pytest.CaptureFixture[str]) -> None:
+    with Watcher() as watcher:
+        watcher.say("loops:train: cannot use postgresql://me:secret@host/db")
+    assert capsys.readouterr().err == "loops:train: cannot use postgresql://me:***@host/db\n"

@@ -68,6 +68,25 @@ def test_an_error_is_a_line_and_a_bug_or_debugging_a_traceback(
     assert "stopped: exit code 143" in fail(SystemExit(143))
 
 
+def test_a_stack_leaves_out_the_line_that_is_said_anyway_and_nothing_else() -> None:
+    def fail(error: BaseException) -> str:
+        try:
+            try:
+                raise KeyError("what led to it")
+            except KeyError as cause:
+                raise error from cause
+        except BaseException as caught:
+            return run_log.stack_of(caught)
+
+    error = RunError("two\nlines")
+    error.add_note("in the worker:\nTraceback ...")
+    text = fail(error)
+    assert text.endswith("raise error from cause\nin the worker:\nTraceback ...\n")
+    assert "KeyError: 'what led to it'" in text
+    assert "two" not in text
+    assert "boom" in fail(ExceptionGroup("boom", [ValueError("a part")]))
+
+
 def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_log, "MOST_BYTES", 2_000)
     log = RunLog(tmp_path)

@@ -25,6 +25,14 @@ def test_a_url_is_shown_and_stored_without_its_password(url: str, shown: str, st
     assert (hide_passwords(url), without_password(url)) == (shown, stored)
 
 
+def test_a_traceback_keeps_its_lines() -> None:
+    text = "Traceback (most recent call last):\n  raise ValueError('postgresql://me:secret@host/db')\n"
+    assert (
+        hide_passwords(text * 2 + "ValueError: redis://:secret@b")
+        == text.replace("secret", "***") * 2 + "ValueError: redis://:***@b"
+    )
+
+
 def test_a_url_inside_a_word_or_a_sentence_is_found() -> None:
     assert (
         hide_passwords("--storage=postgresql://me:secret@host/db") == "--storage=postgresql://me:***@host/db"

@@ -105,6 +105,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # a hostile archive may have its reader raise anything
         raise DataError(
             f"{path} is no archive that can be read (tar, gzip, bzip2, xz, zip): {str(error) or type(error).__name__}"

@@ -22,7 +22,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,15 @@ from numpy.typing import NDArray
 from effsearch.proxy_train.data.decode import DIGEST_BYTES, decode_images, usable_cores
 from effsearch.proxy_train.data.images import DECODER_VERSION
 from effsearch.proxy_train.data.listing import ImageListing, Progress, Report, Source
+from effsearch.proxy_train.data.neighbour import copy_neighbour
 from effsearch.proxy_train.data.rows import (
     CACHE_VERSION,
     channel_statistics,
-    copy_neighbour,
     fingerprint_of,
     permute_rows,
 )
 from effsearch.proxy_train.data.splits import LEFT_OUT, TEST, TRAIN, VAL, SplitAssignment, assign_splits
+from effsearch.proxy_train.data.verify import META_SUM, meta_sum
 from effsearch.space.errors import RunError
 
 LOCK_FILE = "building.lock"
@@ -47,9 +48,19 @@ ABANDONED_SECONDS = 24 * 3600.0  # a build untouched for so long was killed
 
 
 def default_cache_dir() -> Path:
-    """`$EFFSEARCH_CACHE`, or `~/.cache/effsearch`."""
+    """`$EFFSEARCH_CACHE`, or `~/.cache/effsearch`.
+
+    Raises:
+        RunError: There is no home directory, as of users that a container has no name for.
+    """
     named = os.environ.get("EFFSEARCH_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "effsearch"
+    try:
+        return Path(named).expanduser() if named else Path.home() / ".cache" / "effsearch"
+    except RuntimeError:
+        raise RunError(
+            f"there is no home directory for the image cache{f' {named}' if named else ''}; set EFFSEARCH_CACHE to a "
+            "folder of your own"
+        ) from None
 
 
 def source_folder(cache_dir: Path, source: Source) -> Path:
@@ -90,10 +101,12 @@ def build_cache(
     native_resolution: int,
     report: Report,
     progress: Progress,
+    replaces_damaged: bool = False,
 ) -> None:
-    """Decode a source, assign its splits and leave all of it in a folder, which must not be there yet.
+    """Decode a source, assign its splits and leave all of it in a folder.
 
-    Where another process makes the same folder first, its folder stands.
+    Where another process makes the same folder first, its folder stands, unless it is to be replaced: whoever has
+    that one open keeps what it has.
 
     Raises:
         DataError: Images cannot be read or do not suffice for three splits.
@@ -105,7 +118,7 @@ def build_cache(
     num_images = len(listing.images)
     num_bytes = num_images * (resolution * resolution * 3 + DIGEST_BYTES + 16)
     check_free_space(folder.parent, num_bytes)
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
+    temporary, damaged = (folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part" for _ in range(2))
     try:
         with run_error_if_unwritable(folder):
             temporary.mkdir()
@@ -134,11 +147,16 @@ def build_cache(
             meta = _describe(listing, splits, images, labels, digests[order])
             meta |= {"name": source.name, "seed": seed, "native_resolution": native_resolution}
             meta |= {"unreadable": list(unreadable)} if unreadable else {}
+            meta[META_SUM] = meta_sum(meta)
             (temporary / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
             del images
+            if replaces_damaged:
+                with suppress(FileNotFoundError):
+                    folder.rename(damaged)
             publish_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(damaged, ignore_errors=True)
 
 
 @contextmanager

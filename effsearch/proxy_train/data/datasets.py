@@ -23,7 +23,8 @@ from effsearch.proxy_train.data.listing import Progress, Report, Source, no_prog
 from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_meta, read_rows, require_own
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.data.splits import check_classes, lacks_splits
-from effsearch.space.errors import DataError, RunError
+from effsearch.proxy_train.data.verify import find_changes
+from effsearch.space.errors import DataError, EffsearchError, RunError
 
 MAX_DEFAULT_RESOLUTION = 64  # what a CPU can train in minutes
 
@@ -125,37 +126,81 @@ def load_source(
     """The images of an opened source; see `load_images`."""
     folder = source_folder(cache_dir, source)
     handle = _find(source, folder, resolution, seed)
-    if handle is None:
-        measures = not source.is_rendered and not read_native_resolution(folder)
-        listing = source.scan(measures)
-        check_classes(listing, source.name)
-        native_resolution = 0 if source.is_rendered else read_native_resolution(folder)
-        if measures:
-            native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
-        chosen = _choose(source, resolution, native_resolution)
-        with one_builder(folder, report):
-            handle = _find(source, folder, resolution, seed)  # somebody may have built it meanwhile
-            if handle is None:
-                whole, drawn = _places(folder, chosen, seed)
-                handle = drawn if lacks_splits(listing) else whole
-                build_cache(
-                    source,
-                    listing,
-                    folder=handle,
-                    resolution=chosen,
-                    seed=seed,
-                    native_resolution=native_resolution or chosen,
-                    report=report,
-                    progress=progress,
-                )
-                if not source.is_rendered:
-                    write_native_resolution(folder, native_resolution)
+    damage = "" if handle is None else _damage(handle)
+    if handle is None or damage:
+        try:
+            handle = _build(source, folder, resolution, seed, report, progress)
+        except EffsearchError as error:
+            if not damage:
+                raise
+            raise type(error)(
+                f"the decoded images in {handle} are damaged ({damage}), and cannot be decoded anew: {error}"
+            ) from error
     images = open_images(handle)
     if images.num_unreadable:
         report(f"{images.num_unreadable:,} images are passed over: they cannot be read")
     if num_identical := images.num_left_out - images.num_unreadable:
         report(f"{num_identical:,} training images are left out: val or test holds identical ones")
     return images
+
+
+def _build(
+    source: Source, folder: Path, resolution: int | None, seed: int, report: Report, progress: Progress
+) -> Path:
+    """Decode images that are not there, or are damaged, and give where they are.
+
+    Raises:
+        DataError: They cannot be read or used.
+        RunError: The cache cannot be written.
+    """
+    measures = not source.is_rendered and not read_native_resolution(folder)
+    listing = source.scan(measures)
+    check_classes(listing, source.name)
+    native_resolution = 0 if source.is_rendered else read_native_resolution(folder)
+    if measures:
+        native_resolution = listing.native_resolution or MAX_DEFAULT_RESOLUTION
+    chosen = _choose(source, resolution, native_resolution)
+    with one_builder(folder, report):
+        handle = _find(source, folder, resolution, seed)  # somebody may have built it meanwhile
+        damage = "" if handle is None else _damage(handle)
+        if handle is not None and not damage:
+            return handle
+        if damage:
+            report(f"the decoded images in {handle} are damaged ({damage}); they are decoded anew")
+        whole, drawn = _places(folder, chosen, seed)
+        handle = drawn if lacks_splits(listing) else whole
+        build_cache(
+            source,
+            listing,
+            folder=handle,
+            resolution=chosen,
+            seed=seed,
+            native_resolution=native_resolution or chosen,
+            report=report,
+            progress=progress,
+            replaces_damaged=bool(damage),
+        )
+        if not source.is_rendered:
+            write_native_resolution(folder, native_resolution)
+    return handle
+
+
+def _damage(handle: Path) -> str:
+    """Say in what way decoded images are not what was decoded; "" where they are.
+
+    Raises:
+        RunError: They may be anybody's.
+    """
+    if changes := find_changes(handle):
+        require_own(handle)
+        return changes
+    try:
+        open_images(handle)
+    except RunError as error:
+        if isinstance(error.__cause__, DAMAGE_ERRORS):
+            return str(error.__cause__)
+        raise
+    return ""
 
 
 def _find(source: Source, folder: Path, resolution: int | None, seed: int) -> Path | None:

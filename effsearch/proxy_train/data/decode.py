@@ -114,5 +114,7 @@ def _decode_chunk(chunk: Chunk, images: NDArray[np.uint8], digests: NDArray[np.u
 
 def _one_line(error: BaseException) -> str:
     """The error's message without the path or the buffer that Pillow puts last."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     message = re.sub(r" (<_io\.BytesIO.*>|'.*')$", "", str(error).replace("\n", " "))
     return message or type(error).__name__

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from effsearch.search.placement.pool import Ended, FailureCause, T, V
 from effsearch.space.errors import EffsearchError, RunError
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
+from effsearch.space.passwords import hide_passwords
 
 ReplyKind = Literal["value", "training", "memory", "error", "bug"]
 _FAILURES: dict[ReplyKind, FailureCause] = {"training": "training", "memory": "memory", "bug": "crash"}
@@ -23,6 +24,7 @@ class Reply:
 
     kind: ReplyKind
     content: Any  # the value, else the reason
+    trace: str = ""  # how the failure came about, where `--debug` asks for it
 
 
 def attempt(work: Callable[[Any], Any], task: Any) -> Reply:
@@ -30,17 +32,22 @@ def attempt(work: Callable[[Any], Any], task: Any) -> Reply:
     try:
         return Reply("value", work(task))
     except OutOfMemory as error:
-        return Reply("memory", str(error))
+        return Reply("memory", str(error), _trace(error))
     except TrainingFailed as error:
-        return Reply("training", str(error))
+        return Reply("training", str(error), _trace(error))
     except EffsearchError as error:
-        return Reply("error", str(error))
+        return Reply("error", str(error), _trace(error))
     except Exception as error:  # one network's is recorded; ten in a row stop the search
-        if os.environ.get("EFFSEARCH_DEBUG", "") not in ("", "0"):
-            traceback.print_exception(error)  # the driver's stderr is the worker's
         last = traceback.extract_tb(error.__traceback__)[-1]
         words = f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
-        return Reply("bug", words)
+        return Reply("bug", words, _trace(error))
+
+
+def _trace(error: Exception) -> str:
+    """Give what the driver is to show and to log: it has the terminal and the run, a worker may be elsewhere."""
+    if os.environ.get("EFFSEARCH_DEBUG", "") in ("", "0"):
+        return ""
+    return hide_passwords("".join(traceback.format_exception(error)).rstrip())
 
 
 def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:
@@ -50,10 +57,13 @@ def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:
         RunError: The work found something that no other task could do without.
     """
     if reply.kind == "error":
-        raise RunError(str(reply.content))
+        fatal = RunError(str(reply.content))
+        if reply.trace:
+            fatal.add_note(f"in the worker:\n{reply.trace}")
+        raise fatal
     if reply.kind in _FAILURES:
         words = f"broke the training code: {reply.content}" if reply.kind == "bug" else str(reply.content)
-        return Ended(task, None, words, seconds, _FAILURES[reply.kind])
+        return Ended(task, None, words, seconds, _FAILURES[reply.kind], reply.trace)
     return Ended(task, reply.content, "", seconds)
 
 

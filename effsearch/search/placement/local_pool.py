@@ -208,7 +208,7 @@ def _serve(
     if prepared.kind == "value":
         answer = partial(attempt, work)
     else:
-        answer = partial(_give, Reply("error", unprepared_words(prepared)))
+        answer = partial(_give, Reply("error", unprepared_words(prepared), prepared.trace))
     while True:
         try:
             pipe.send(answer(tasks.get()))

@@ -35,6 +35,7 @@ class Ended(Generic[T, V]):
     cause: FailureCause = (
         ""  # "training" and "crash" are the task's own doing, "died" and "hung" may be the machine's
     )
+    trace: str = ""  # how the failure came about, where `--debug` asks for it
 
 
 class Pool(Protocol, Generic[T, V]):

@@ -30,6 +30,7 @@ class WatchedPool(PoolAround[T, V]):
         measure: Gives the images that a value was trained on, and the seconds of it.
         clock: Seconds, monotonic.
         notify: Is told all slots whenever a task is handed out or has ended, and none at the end.
+        say: Is told the traceback of each failure that has one.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class WatchedPool(PoolAround[T, V]):
         measure: MeasureWork[V],
         clock: Callable[[], float],
         notify: Callable[[tuple[SlotStatus, ...]], None],
+        say: Callable[[str], None],
     ) -> None:
         super().__init__(pool)
         self._measure = measure
         self._clock = clock
         self._notify = notify
+        self._say = say
         self._opened = clock()
         self._slots = [_Slot() for _ in range(pool.num_slots)]
         self._slot_of: dict[int, int] = {}  # by the task's identity: equal tasks may run side by side
@@ -65,6 +68,8 @@ class WatchedPool(PoolAround[T, V]):
         slot.num_ended += 1
         if ended.value is None:
             slot.num_failed += 1
+            if ended.trace:
+                self._say(f"{ended.task.name}: {ended.trace}")
         else:
             num_images, seconds = self._measure(ended.value)
             slot.num_images += num_images

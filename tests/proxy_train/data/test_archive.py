@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from effsearch.proxy_train.data import archive
-from effsearch.proxy_train.data.archive import iterate_members, open_archive
+from effsearch.proxy_train.data.archive import iterate_members, open_archive, readable
 from effsearch.proxy_train.data.datasets import load_images
 from effsearch.space.errors import DataError
 
@@ -163,3 +163,9 @@ def test_an_archive_that_changes_while_it_is_read_is_noticed(
     pack(root, packed)
     with pytest.raises(DataError, match=r"changed while it was read: dog/002.png is gone"):
         list(source.read(listing, 8))
+
+
+def test_an_archive_that_may_not_be_read_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "photos.tar"
+    with pytest.raises(DataError, match=r"^cannot read .*photos.tar: Permission denied$"), readable(path):
+        raise PermissionError(13, "Permission denied", str(path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -14,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from effsearch.proxy_train.data import cache
+from effsearch.proxy_train.data import cache, verify
 from effsearch.proxy_train.data.cache import (
     check_free_space,
     default_cache_dir,
 )
-from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
+from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source, open_images
 from effsearch.proxy_train.data.folder import open_folder
 from effsearch.proxy_train.data.listing import Source
 from effsearch.space.errors import DataError, RunError
@@ -49,6 +50,20 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert default_cache_dir() == Path.home() / "elsewhere"
     monkeypatch.delenv("EFFSEARCH_CACHE")
     assert default_cache_dir() == Path.home() / ".cache" / "effsearch"
+
+
+@pytest.mark.parametrize("named", ["", "~nobody-of-that-name/cache"])
+def test_a_user_without_a_home_is_told_to_name_a_cache(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setenv("EFFSEARCH_CACHE", named)
+    with pytest.raises(
+        RunError, match=r"no home directory for the image cache.*; set EFFSEARCH_CACHE to a folder"
+    ):
+        default_cache_dir()
 
 
 def test_images_are_decoded_once(pets: Path, tmp_path: Path) -> None:
@@ -89,6 +104,117 @@ def test_a_damaged_neighbour_is_not_used(pets: Path, tmp_path: Path) -> None:
     second = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=1)
     fresh = load_images(str(pets), resolution=8, cache_dir=tmp_path / "b", seed=1)
     assert second.fingerprint == fresh.fingerprint
+
+
+def flip_a_bit(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def flip_a_digest(folder: Path) -> None:
+    rows = dict(np.load(folder / "rows.npz"))
+    rows["digests"][3, 0] ^= 1
+    np.savez(folder / "rows.npz", **rows)
+
+
+def change_a_mean(folder: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["channel_mean"][0] += 0.25
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: flip_a_bit(folder / "images.npy", -1), "1 of 40 images are not as they were decoded"),
+        (
+            lambda folder: flip_a_bit(folder / "images.npy", 128),
+            "1 of 40 images are not as they were decoded",
+        ),
+        (flip_a_digest, "its labels or hashes are not those of its fingerprint"),
+        (change_a_mean, "meta.json is not as it was written"),
+    ],
+)
+def test_a_flipped_bit_is_noticed_once_and_what_it_is_in_is_decoded_anew(
+    pets: Path, tmp_path: Path, damage: Callable[[Path], None], said: str
+) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    pixels, mean = first.train.images.copy(), first.channel_mean
+    damage(first.handle)
+    lines: list[str] = []
+    again = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", report=lines.append)
+    assert lines[0] == f"the decoded images in {first.handle} are damaged ({said}); they are decoded anew"
+    assert lines[1].startswith("decoding 40 images")  # not taken from itself
+    assert len(lines) == 2
+    np.testing.assert_array_equal(again.train.images, pixels)
+    assert (again.fingerprint, again.channel_mean) == (first.fingerprint, mean)
+    load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", report=lines.append)
+    assert len(lines) == 2
+
+
+def test_a_neighbour_with_a_flipped_bit_is_not_used(pets: Path, tmp_path: Path) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=0)
+    flip_a_bit(first.handle / "images.npy", -1)
+    second = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=1)
+    fresh = load_images(str(pets), resolution=8, cache_dir=tmp_path / "b", seed=1)
+    assert second.fingerprint == fresh.fingerprint
+    np.testing.assert_array_equal(second.train.images, fresh.train.images)
+
+
+def test_a_cache_of_an_earlier_version_is_used_and_its_images_are_looked_at(
+    pets: Path, tmp_path: Path
+) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    meta = json.loads((first.handle / "meta.json").read_text())
+    del meta["sha256"]  # it had none
+    (first.handle / "meta.json").write_text(json.dumps(meta))
+    load_source(unreadable(open_folder(pets)), resolution=8, cache_dir=tmp_path / "cache")
+    flip_a_bit(first.handle / "images.npy", -1)
+    lines: list[str] = []
+    load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", report=lines.append)
+    assert "are damaged (1 of 40" in lines[0]
+
+
+def test_sound_images_are_looked_at_once_in_each_process(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(folder: Path) -> str:
+        looked.append(folder)
+        return ""
+
+    looked: list[Path] = []
+    monkeypatch.setattr(verify, "_compare", compare)
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    for _ in range(3):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    open_images(first.handle)  # as workers do
+    assert looked == [first.handle]
+
+
+def test_damaged_images_whose_source_is_gone_say_both(pets: Path, tmp_path: Path) -> None:
+    def gone(*_: object) -> None:
+        raise DataError("pets: cat/000.png is gone")
+
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    flip_a_bit(first.handle / "images.npy", -1)
+    source = replace(open_folder(pets), scan=gone)  # type: ignore[arg-type]  # it gives nothing
+    words = r"8px-seed0 are damaged \(1 of 40 .*\), and cannot be decoded anew: pets: cat/000.png is gone"
+    with pytest.raises(DataError, match=words):
+        load_source(source, resolution=8, cache_dir=tmp_path / "cache")
+    assert first.handle.exists()
+
+
+def test_of_several_drivers_on_damaged_images_one_decodes(pets: Path, tmp_path: Path) -> None:
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    pixels = first.val.images.copy()
+    flip_a_bit(first.handle / "images.npy", -1)
+    found, said = load_side_by_side(4, pets, tmp_path / "cache")
+    assert sum("decoded anew" in line for line in said) == 1
+    assert len(found) == 4
+    for images in found:
+        np.testing.assert_array_equal(images.val.images, pixels)
+    assert not list((tmp_path / "cache").rglob("*.part"))
 
 
 def test_the_size_is_announced_before_decoding(pets: Path, tmp_path: Path) -> None:
@@ -144,6 +270,17 @@ def test_a_corrupt_image_is_named_and_leaves_nothing(pets: Path, tmp_path: Path)
         load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert files_in(tmp_path / "cache") == []
+
+
+def test_images_that_may_not_be_read_say_so(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(pets / "cat/000.png"))
+
+    monkeypatch.setattr("effsearch.proxy_train.data.decode.decode_image", refuse)
+    with pytest.raises(DataError, match=r"40 of 40 images .*, first cat/000.png: Permission denied; up to"):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
 
 
 def test_an_interrupted_build_leaves_nothing(pets: Path, tmp_path: Path) -> None:

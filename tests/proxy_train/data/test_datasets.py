@@ -159,13 +159,20 @@ def swap_images(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [damage_meta, damage_rows, damage_images, lose_everything, swap_images])
-def test_a_damaged_cache_says_what_to_delete(
+def test_a_damaged_cache_is_decoded_anew_by_a_driver_and_refused_by_a_worker(
     pets: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     images = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    pixels = images.train.images.copy()
     damage(images.handle)
     with pytest.raises(RunError, match=r"decoded images in .*8px-seed0 are damaged .*; delete that folder"):
-        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+        open_images(images.handle)
+    said: list[str] = []
+    again = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", report=said.append)
+    assert sum("8px-seed0 are damaged (" in line for line in said) == 1
+    assert again.fingerprint == images.fingerprint
+    np.testing.assert_array_equal(again.train.images, pixels)
+    assert not list((tmp_path / "cache").rglob("*.part"))
 
 
 @pytest.mark.slow

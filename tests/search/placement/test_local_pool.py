@@ -223,6 +223,25 @@ def test_failures_and_bugs_are_outcomes_and_errors_stop_the_run(
     assert pool.num_running == 0
 
 
+def test_the_traceback_of_what_fails_in_a_worker_comes_to_the_driver_where_it_is_asked_for(
+    start: MakePool, run: Any, functions: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EFFSEARCH_DEBUG", "1")  # before the worker starts
+    pool = start(1)
+    for seed in (functions.FAILS, functions.STARVES, functions.BREAKS):
+        (failed,) = run(pool, seed)
+        assert failed.trace.startswith("Traceback")
+        assert "in evaluate\n" in failed.trace
+    pool.submit(functions.NumberTask(functions.REFUSES))
+    with pytest.raises(RunError, match="the images changed") as refused:
+        pool.wait()
+    (note,) = refused.value.__notes__
+    assert note.startswith("in the worker:\nTraceback")
+    monkeypatch.delenv("EFFSEARCH_DEBUG")
+    (failed,) = run(start(1), functions.BREAKS)
+    assert failed.trace == ""
+
+
 def test_closing_leaves_no_process_even_when_one_is_busy(
     start: MakePool, run: Any, functions: ModuleType
 ) -> None:

@@ -2,6 +2,8 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
+import pytest
+
 from effsearch.search.placement.pool import Ended
 from effsearch.search.placement.watched_pool import WatchedPool
 from effsearch.space.slot_status import SlotStatus
@@ -37,6 +39,7 @@ class FakePool:
         self.tasks: deque[Count] = deque()
         self.rng = rng
         self.is_closed = False
+        self.trace = ""  # of failures
 
     @property
     def num_running(self) -> int:
@@ -49,7 +52,9 @@ class FakePool:
     def wait(self) -> Ended[Count, int]:
         self.tasks.rotate(self.rng.randrange(len(self.tasks)))
         task = self.tasks.popleft()
-        return Ended(task, None if task.fails else task.images, "it failed" if task.fails else "", 1.0)
+        if task.fails:
+            return Ended(task, None, "it failed", 1.0, "crash", self.trace)
+        return Ended(task, task.images, "", 1.0)
 
     def close(self) -> None:
         self.is_closed = True
@@ -60,9 +65,18 @@ def watched(
 ) -> tuple[WatchedPool[Count, int], Clock, list[tuple[SlotStatus, ...]], FakePool]:
     clock, seen, fake = Clock(), [], FakePool(num_slots, random.Random(seed))
     pool: WatchedPool[Count, int] = WatchedPool(
-        fake, measure=lambda images: (images, images / 100), clock=clock, notify=seen.append
+        fake, measure=lambda images: (images, images / 100), clock=clock, notify=seen.append, say=print
     )
     return pool, clock, seen, fake
+
+
+def test_the_traceback_of_a_failure_is_told_with_the_task_s_name(capsys: pytest.CaptureFixture[str]) -> None:
+    pool, _, _, fake = watched(1)
+    fake.trace = "Traceback: oh"
+    for count in (Count(7), Count(8, fails=True)):
+        pool.submit(count)
+        pool.wait()
+    assert capsys.readouterr().out == "count 8: Traceback: oh\n"
 
 
 def test_a_slot_says_what_it_does_and_since_when() -> None:
