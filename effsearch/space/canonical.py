@@ -7,6 +7,7 @@ of the flat layer list, so plain identities have vanished from it and fields wit
 import hashlib
 import json
 
+from effsearch.space.layer import Layer
 from effsearch.space.layers import layers
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
@@ -23,23 +24,25 @@ def network_hash(spec: ModelSpec) -> str:
     for layer in layers(spec):
         if layer.scope != scope:
             scope, block_number = layer.scope, block_number + 1
-        is_classifier = layer.scope == "head" and layer.name == "classifier"
-        rows.append(
-            [
-                block_number,
-                layer.kind,
-                layer.branch,
-                layer.in_channels,
-                0 if is_classifier else layer.out_channels,
-                layer.kernel_size,
-                layer.stride,
-                layer.groups,
-                layer.has_bias,
-                layer.has_norm,
-                layer.activation,
-            ]
-        )
+        rows.append([block_number, *layer_row(layer)])
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def layer_row(layer: Layer) -> list[object]:
+    """Give what of a layer its network is known by, as JSON values: all but its name, its sizes and the classes."""
+    is_classifier = layer.scope == "head" and layer.name == "classifier"
+    return [
+        layer.kind,
+        layer.branch,
+        layer.in_channels,
+        0 if is_classifier else layer.out_channels,
+        layer.kernel_size,
+        layer.stride,
+        layer.groups,
+        layer.has_bias,
+        layer.has_norm,
+        layer.activation,
+    ]
 
 
 def space_hash(space: SearchSpace) -> str:

@@ -18,6 +18,7 @@ from effsearch.search.proposers.proposer import Proposal
 from effsearch.search.screening.screen_prior import ScreenPrior
 from effsearch.search.valuation import Valuation
 from effsearch.space.canonical import network_hash
+from effsearch.space.forms import Forms
 from effsearch.space.outcome import Evaluation, Job
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.search_space import Point
@@ -74,7 +75,7 @@ class ModelProposer:
             costs=self._costs,
             budgets=[float(limit) for limit in limits],
             features=self._features,
-            canonical=self._network_at,
+            canonical=Forms(problem.space).at,
             seed=seed,
             draw_inside=self._draw,
             num_startup=1 if screened else settings.num_startup or NUM_STARTUP,
