@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from effsearch.search.model.candidates import Candidates, Canonical, Costs
 from effsearch.search.model.kernel import FloatArray, IntArray
 from effsearch.search.model.surrogate import Surrogate, fit_surrogate
+from effsearch.search.model.told import Scores, Told, joined
 
 Acquire = Callable[[IntArray], FloatArray]
 Features = Callable[[IntArray], FloatArray]
@@ -62,11 +63,8 @@ class ThompsonEngine:
         self._positions = tuple(positions)
         self._features = features
         self._num_startup = num_startup
-        self._points: list[tuple[int, ...]] = []
-        self._values: list[float] = []
-        self._rungs: list[int] = []
-        self._rows: list[FloatArray] = []
-        self._costs: list[float] = []  # of the points, as far as they have been asked for
+        self._told = Told(len(self._num_choices))
+        self._costs = np.zeros(0)  # of the points told, as far as they have been asked for
         self._taken: set[Hashable] = set()
         self._pending: dict[Hashable, tuple[int, ...]] = {}
         self._turn = 0
@@ -76,7 +74,7 @@ class ThompsonEngine:
     @property
     def num_told(self) -> int:
         """Scores told so far."""
-        return len(self._values)
+        return len(self._told)
 
     def tell(self, point: Sequence[int], value: float | None, *, rung: int = 0) -> None:
         """Take how a training ended; None for a failure, after which the point is not proposed again."""
@@ -86,10 +84,7 @@ class ThompsonEngine:
         self._pending.pop(form, None)
         plain = self._candidates.representative(plain)
         if value is not None and np.isfinite(value):
-            self._points.append(plain)
-            self._values.append(float(value))
-            self._rungs.append(rung)
-            self._rows.extend(self._feature_rows(np.asarray([plain], dtype=np.int64)))
+            self._told.add(self._scored(np.asarray([plain], dtype=np.int64), [value], rung=rung))
 
     def mark_pending(self, point: Sequence[int]) -> None:
         """Never propose a point again: it is being trained."""
@@ -150,7 +145,7 @@ class ThompsonEngine:
     def surrogate(self) -> Surrogate:
         """Give the model of all scores told so far."""
         if self._surrogate is None or self._num_fitted != self.num_told:
-            self._surrogate = self._fitted(self._points, self._values, self._rungs, self._rows)
+            self._surrogate = self._fitted(self._told.scores())
             self._num_fitted = self.num_told
         return self._surrogate
 
@@ -185,7 +180,8 @@ class ThompsonEngine:
             points = points[self._rng.permutation(len(points))[:SPREAD_DRAWS]]
         if not len(points):
             return None
-        others = np.asarray([*self._points, *self._pending.values()], dtype=np.int64)
+        pending = np.asarray(list(self._pending.values()), dtype=np.int64)
+        others = np.concatenate([self._told.scores().points, pending.reshape(-1, len(self._num_choices))])
         if not len(others):
             return np.asarray(points[0])
         gaps = (points[:, None, :] != others[None, :, :]).sum(axis=2)
@@ -234,33 +230,29 @@ class ThompsonEngine:
         model = self.surrogate()
         if not self._pending:
             return model
-        points = list(self._pending.values())
-        array = np.asarray(points, dtype=np.int64)
-        rows = self._feature_rows(array)
-        draw = model.sample(array, self._feature_array(array), rng=self._rng)[0]
-        top = max(self._rungs)
-        return self._fitted(
-            self._points + points,
-            self._values + draw.tolist(),
-            self._rungs + [top] * len(points),
-            self._rows + rows,
-        )
+        points = np.asarray(list(self._pending.values()), dtype=np.int64)
+        told = self._told.scores()
+        draw = model.sample(points, self._feature_array(points), rng=self._rng)[0]
+        return self._fitted(joined([told, self._scored(points, draw, rung=int(told.rungs.max()))]))
 
-    def _fitted(
-        self,
-        points: Sequence[tuple[int, ...]],
-        values: Sequence[float],
-        rungs: Sequence[int],
-        rows: Sequence[FloatArray],
-    ) -> Surrogate:
+    def _fitted(self, scores: Scores) -> Surrogate:
         return fit_surrogate(
-            np.asarray(points, dtype=np.int64).reshape(len(points), len(self._num_choices)),
-            np.asarray(values, dtype=np.float64),
+            scores.points,
+            scores.values,
             num_choices=self._num_choices,
             positions=self._positions,
-            rungs=np.asarray(rungs, dtype=np.int64),
-            features=np.stack(rows) if rows else None,
+            rungs=scores.rungs,
+            features=None if self._features is None else scores.features,
             previous=self._surrogate,
+        )
+
+    def _scored(self, points: IntArray, values: Sequence[float] | FloatArray, *, rung: int) -> Scores:
+        features = self._feature_array(points)
+        return Scores(
+            points=points,
+            values=np.asarray(values, dtype=np.float64),
+            rungs=np.full(len(points), rung, dtype=np.int64),
+            features=np.zeros((len(points), 0)) if features is None else features,
         )
 
     def _allowed(self, points: IntArray, budget: float | None) -> IntArray:
@@ -268,17 +260,16 @@ class ThompsonEngine:
 
     def _best_told(self, budget: float | None) -> IntArray:
         """The points of the highest scores, each once, inside a budget and without a missing choice."""
-        if len(self._costs) < len(self._points):
-            late = np.asarray(self._points[len(self._costs) :], dtype=np.int64)
+        told = self._told.scores()
+        late = told.points[len(self._costs) :]
+        if len(late):
             whole = (late >= 0).all(axis=1)
             costs = np.full(len(late), np.inf)
             costs[whole] = self._candidates.costs(late[whole])
-            self._costs.extend(costs.tolist())
-        costs = np.asarray(self._costs)
-        allowed = np.flatnonzero(np.isfinite(costs) if budget is None else costs <= budget)
-        order = np.argsort(-np.asarray(self._values)[allowed], kind="stable")[:NUM_TOLD]
-        points = np.asarray([self._points[index] for index in allowed[order]], dtype=np.int64)
-        points = points.reshape(-1, len(self._num_choices))
+            self._costs = np.concatenate([self._costs, costs])
+        allowed = np.flatnonzero(np.isfinite(self._costs) if budget is None else self._costs <= budget)
+        order = np.argsort(-told.values[allowed], kind="stable")[:NUM_TOLD]
+        points = told.points[allowed[order]]
         _, first = np.unique(points, axis=0, return_index=True)
         return points[np.sort(first)]
 
@@ -286,7 +277,3 @@ class ThompsonEngine:
         if self._features is None:
             return None
         return np.asarray(self._features(points), dtype=np.float64).reshape(len(points), -1)
-
-    def _feature_rows(self, points: IntArray) -> list[FloatArray]:
-        array = self._feature_array(points)
-        return [] if array is None else list(array)
