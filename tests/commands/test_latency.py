@@ -240,6 +240,18 @@ def test_profile_refuses_what_it_would_not_look_at(effsearch: Effsearch) -> None
     )
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_timed(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    words = ("profile", "--space", "tiny.yaml", "--latency", "--out")
+    refuses(effsearch(*words, "folder"), 2, "folder is a folder: name a file in it")
+    refuses(
+        effsearch(*words, "/proc/t.json"), 1, "cannot write /proc/t.json"
+    )  # even root makes no file there
+    assert times["num_timed"] == 0
+
+
 def test_a_space_called_like_a_path_keeps_its_table_in_the_cache(
     effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
 ) -> None:
