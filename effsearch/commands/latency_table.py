@@ -46,11 +46,9 @@ def settle_table(
     Raises:
         UsageError: The file holds no table of this space, or another than the run's.
     """
-    named = None if file is None else read_table(file)
+    named = None if file is None else named_table(file, run)
     if run is not None and has_table(run):
         stored = read_run_table(run)
-        if named is not None and named.fingerprint != stored.table.fingerprint:
-            raise UsageError(f"{run} goes by another latency table than {file}: leave out --latency-table")
         settled, source = stored, f"the run's own, of {stored.table.time}"
     elif named is not None:
         settled, source = SettledTable(table=named, seconds=0.0), str(file)
@@ -132,13 +130,16 @@ def is_busy(table: LatencyTable) -> bool:
     return table.conditions.device == "cpu" and table.processor_share < QUIET_SHARE
 
 
-def read_table(path: Path) -> LatencyTable:
-    """Read a latency table that a user names.
+def named_table(path: Path, run: Path | None) -> LatencyTable:
+    """Read a latency table that a user names, for a run that may be there already.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or the run goes by another.
     """
-    return from_json(read_text(path, what="latency table"), source=str(path))
+    table = from_json(read_text(path, what="latency table"), source=str(path))
+    if run is not None and has_table(run) and read_run_table(run).table.fingerprint != table.fingerprint:
+        raise UsageError(f"{run} goes by another latency table than {path}: leave out --latency-table")
+    return table
 
 
 def _require_whole(

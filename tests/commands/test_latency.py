@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from effsearch.commands import latency_check
+from effsearch.commands.baseline import latency_check
 from effsearch.proxy_train.latency import measure_blocks, measure_table
 from effsearch.proxy_train.latency.measure import Timing
 from effsearch.results.run_files import LATENCY_CHECK_FILE, LATENCY_FILE
@@ -128,8 +128,36 @@ def test_a_run_goes_on_by_its_own_table_even_on_another_machine(
     assert times["num_timed"] == num_timed
     assert (tmp_path / "run" / LATENCY_FILE).read_text() == stored
     refuses(
-        effsearch(*SEARCH, "--max-latency", "10us", "--trials", "5"), 2, "max_latency_nanoseconds", "11000"
+        effsearch(*SEARCH, "--max-latency", "10us", "--trials", "5"),
+        2,
+        "--max-latency was 11 us, now 10 us; give",
     )
+
+
+def test_a_run_without_a_bound_is_refused_before_anything_is_timed(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = (*SEARCH, "--budget", "35k-FLOPs")
+    assert effsearch(*plain, "--trials", "2").code == 0
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(tmp_path / "untouched"))
+    refuses(
+        effsearch(*plain, "--max-latency", BOUND, "--trials", "3"),
+        2,
+        "--max-latency was not set, now 11 us; give",
+    )
+    assert times["num_timed"] == 0
+    assert effsearch(*SEARCH, "--run", "bound", "--max-latency", BOUND, "--trials", "2").code == 0
+    num_timed = times["num_timed"]
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(tmp_path / "untouched-too"))
+    refuses(
+        effsearch(*SEARCH, "--run", "bound", "--budget", "35k-FLOPs", "--trials", "3"),
+        2,
+        "--max-latency was 11 us, now not set",
+    )
+    words = ("--run", "bound", "--max-latency", BOUND, "--budget", "35k-FLOPs", "--trials", "3")
+    refuses(effsearch(*SEARCH, *words), 2, "--budget was")
+    assert times["num_timed"] == num_timed
+    assert not (tmp_path / "untouched-too").exists()
 
 
 def test_a_second_search_takes_the_table_that_was_measured(

@@ -286,9 +286,15 @@ def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
     refuses(prune(), 1, "pruned.safetensors are damaged")
 
 
-def test_other_settings_are_refused(prune: Prune) -> None:
+def test_other_settings_are_refused_before_an_image_is_decoded(
+    prune: Prune, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert prune().code == 0
+    monkeypatch.setenv("EFFSEARCH_CACHE", "untouched")
+    refuses(prune(budget=f"{HALF - 1}-FLOPs"), 2, "--budget was")
+    refuses(prune("--lr", "0.1"), 2, "--lr was")
     refuses(prune("--divisor", "4"), 2, "--divisor was 8, now 4")
+    assert not Path("untouched").exists()
 
 
 def test_what_cannot_be_pruned_is_one_line(prune: Prune) -> None:

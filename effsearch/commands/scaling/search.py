@@ -19,7 +19,7 @@ from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import read_settings
-from effsearch.results.run_settings import refuse_foreign
+from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.search.coefficients.candidates import (
     COST_TOLERANCE,
     CandidateList,
@@ -55,6 +55,9 @@ def search_for_base(
     refuse_foreign(options.run, command="scale")  # before any image is read
     storage = reach_storage(options.storage, options.run)
     proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
+    known = _asked(options, settings, base, proxy_options)
+    fidelity_known = proxy.named_fidelity(proxy_options, options.run)
+    refuse_other_settings(options.run, "scale", known | fidelity_known, free_settings=FREE_SETTINGS)
     images = proxy.load_proxy_images(proxy_options, watcher)
     stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
     placement = fill_gpus(
@@ -94,19 +97,11 @@ def search_for_base(
             f"networks are trained at up to {largest} px and the images are {images.resolution} px: above that gamma "
             "is upsampling, and not really measured; a smaller --proxy-resolution leaves it room"
         )
-    record = {
-        "base": base.name,
-        "base_network": network_hash(base.spec),
-        "base_resolution": base.spec.resolution,
-        "data": proxy_options.data,
+    record = known | {
         "image_resolution": images.resolution,
         "data_fingerprint": images.fingerprint,
-        **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(
-            device=placement.device, precision=placement.precision, train_function=placement.train_function
-        ),
         **placement.to_settings(),
         **storage_setting(storage),
     }
@@ -129,6 +124,23 @@ def search_for_base(
         coefficients = result.best.coefficients
         run.write_result({"base": base.name, "coefficients": dataclasses.asdict(coefficients), **report})
     return coefficients, report
+
+
+def _asked(
+    options: ScaleOptions, settings: CoefficientSettings, base: Base, proxy_options: ProxyOptions
+) -> dict[str, Any]:
+    """Give those of the stored settings that hang on no image."""
+    placement = options.placement
+    return {
+        "base": base.name,
+        "base_network": network_hash(base.spec),
+        "base_resolution": base.spec.resolution,
+        "data": proxy_options.data,
+        **dataclasses.asdict(settings),
+        "training": proxy.train_settings_record(
+            device=placement.device, precision=placement.precision, train_function=placement.train_function
+        ),
+    }
 
 
 def search_rules(build: BuildRules, divisor: int) -> BuildRules:

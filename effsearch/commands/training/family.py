@@ -36,7 +36,7 @@ def run_train_family(options: TrainOptions, watcher: Watcher) -> dict[str, Any] 
     networks = _networks(base, record_path)
     root = options.run or base.run / TRAININGS_FOLDER
     for name, spec in networks:
-        check_options(dataclasses.replace(options, run=root / file_name(name)), spec)
+        check_options(dataclasses.replace(options, run=root / file_name(name)), base, name, spec)
     reports: list[dict[str, Any]] = []
     with training_process(options) as (compute, group):
         watcher.console.quiet |= not group.is_first

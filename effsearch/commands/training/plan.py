@@ -27,7 +27,7 @@ from effsearch.proxy_train.full.transfer import load_initial
 from effsearch.results.atomic import sha256_of
 from effsearch.results.export.namings import all_names
 from effsearch.results.run_files import has_report
-from effsearch.results.run_settings import refuse_foreign
+from effsearch.results.run_settings import NOT_SET, refuse_foreign, refuse_other_settings
 from effsearch.search.fidelity import LADDER
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -94,23 +94,28 @@ def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALO
         EffsearchError: The network, the data or a number of the recipe does not hold.
     """
     base = read_trained(options.network, runs_root=options.runs_root)
-    check_options(options, base.spec, group=group)
+    check_options(options, base, base.name, base.spec, group=group)
     fitting, images = fit_to_images(options, base, watcher)
     return plan_network(options, base.name, base.spec, fitting, images, base=base)
 
 
-def check_options(options: TrainOptions, spec: ModelSpec, *, group: Group = ALONE) -> None:
+def check_options(
+    options: TrainOptions, base: Base, name: str, spec: ModelSpec, *, group: Group = ALONE
+) -> None:
     """Refuse, before any image is read, what no images could put right.
 
     Args:
         options: What the user says.
-        spec: The network, as it is meant.
+        base: The network that was named.
+        name: Of what is trained: the same, or a member of its family.
+        spec: That network, as it is meant.
         group: Processes that share the batch.
 
     Raises:
         UsageError: A number of the recipe, the parts of the batch, the weights to begin with, or the run's folder.
     """
     refuse_foreign(options.run, command="train")
+    refuse_other_settings(options.run, "train", _known_settings(options, base, name))
     batch = options.batch_size or 0  # one that nobody named is made to suit the images
     recipe = _settle_recipe(options, spec, num_images=max(batch, MANY_IMAGES))
     training = FullTraining(recipe=recipe, resolution=spec.resolution, num_parts=options.num_parts)
@@ -221,6 +226,41 @@ def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) 
             **({} if placement.precision == "float32" else {"precision": placement.precision}),
         },
     }
+
+
+def _known_settings(options: TrainOptions, base: Base, name: str) -> dict[str, Any]:
+    """Give those of `run_settings` that hang on no image."""
+    data, split_seed = _data_and_seed(options, base)
+    initial = with_initial(options).initial
+    return {
+        "network": name,
+        "data": data,
+        "split_seed": split_seed,
+        "num_parts": options.num_parts,
+        "init": None if initial is None else str(initial),
+        "seed": options.seed,
+        **named_recipe(
+            options.recipe, options.num_epochs, options.batch_size, options.learning_rate, options.placement
+        ),
+    }
+
+
+def named_recipe(
+    recipe: RecipeName,
+    num_epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    placement: Placement,
+) -> dict[str, Any]:
+    """Give the settings of a training that a user's words settle before any image is read, by dotted names."""
+    named = {"num_epochs": num_epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    known: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    known |= {
+        "name": recipe,
+        "device": NOT_SET if placement.device == "cpu" else placement.device,
+        "precision": NOT_SET if placement.precision == "float32" else placement.precision,
+    }
+    return {f"training.{name}": value for name, value in known.items()}
 
 
 def with_initial(options: TrainOptions) -> TrainOptions:
