@@ -34,6 +34,7 @@ WORDS = (
     "--finalists 1 --seeds 1 --rungs 1 --workers 1 --no-anchors --data synthetic --run run --json"
 )
 SEARCH = tuple(WORDS.split())
+MEASURE = "effsearch profile --space tiny.yaml --latency --resolution 16 --classes 16"
 BOUND = "11us"  # 45 per cent of the 288 points are below
 
 
@@ -238,7 +239,7 @@ def test_what_cannot_be_bound_is_refused_in_a_line(effsearch: Effsearch, tmp_pat
         effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "seven.json"),
         2,
         "seven.json lacks",
-        "effsearch profile --space tiny --latency --resolution 16 --classes 16 --out FILE",
+        "effsearch profile --space tiny.yaml --latency --resolution 16 --classes 16 --out FILE",
     )
 
 
@@ -302,6 +303,30 @@ def test_whoever_takes_a_table_is_told_that_the_machine_was_busy(
     resumed = effsearch(*words)
     for done in (first, again, resumed):
         assert "other programs had the processor for 40%" in done.err
+        assert f"when the machine is quiet, {MEASURE} measures it anew, for all searches after" in done.err
+    assert "this run keeps to it" in resumed.err
+
+
+def test_a_table_of_a_busy_machine_is_measured_anew_by_the_command_that_is_named(
+    effsearch: Effsearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3", "--dry-run")
+
+    def measured_on(share: float, *command: str) -> str:
+        monkeypatch.setattr(measure_table, "processor_share", lambda working, seconds: share)
+        return effsearch(*command).err
+
+    measured_on(0.6, *words)
+    (path,) = (tmp_path / "cache" / "latency").iterdir()
+    measured_on(0.98, *MEASURE.split()[1:])
+    assert from_json(path.read_text(), source="").processor_share == 0.98
+    said = measured_on(0.5, *words)
+    assert "other programs" not in said
+    assert "measured just now" not in said
+    assert f"searches still go by the table of when it was quiet, {path}" in measured_on(
+        0.5, *MEASURE.split()[1:]
+    )
+    assert from_json(path.read_text(), source="").processor_share == 0.98
 
 
 def test_measurements_that_somebody_has_damaged_are_not_gone_by(effsearch: Effsearch, tmp_path: Path) -> None:

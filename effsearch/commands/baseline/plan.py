@@ -113,6 +113,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
         latency = plan_latency(
             limit,
             space,
+            space_name=options.space,
             run=options.run,
             file=options.latency_table,
             resolution=resolution,
