@@ -56,7 +56,10 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate; default: the recipe's, in proportion to the batch."),
+        typer.Option(
+            help="Peak learning rate; default: the recipe's, in proportion to the batch; a quarter of that where the "
+            "best weights of a train or prune run are gone on from."
+        ),
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels; default: the network's own, at most the images'.")
@@ -91,7 +94,7 @@ def train(
     if not family:
         own_run(run)
     from effsearch.commands.training.family import run_train_family
-    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.options import TrainOptions
     from effsearch.commands.training.tables import print_trained_family, print_training
     from effsearch.commands.training.train import run_train
 

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 
 from effsearch.commands.placement import Placement
-from effsearch.commands.training.plan import TrainOptions
+from effsearch.commands.training.options import TrainOptions
 from effsearch.commands.training.train import run_train
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import ImageData, load_images

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from effsearch.commands.placement import Placement
-from effsearch.commands.training.plan import TrainOptions
+from effsearch.commands.training.options import TrainOptions
 from effsearch.commands.training.train import run_train
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input

@@ -47,7 +47,7 @@ Prune = Callable[..., Done]
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A folder with images, a spec and a training of it that has learned them."""
     from effsearch.commands.placement import Placement
-    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.options import TrainOptions
     from effsearch.commands.training.train import run_train
     from effsearch.commands.watching import Watcher
 
@@ -159,7 +159,15 @@ def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -
     best = "pruned/checkpoints/best.safetensors"
     assert more["init"]["path"] == best
     assert (more["network"], more["data"]) == ("pruned", "colours")
-    by_hand = ("pruned/specs/trained.json", "--data", "colours", "--init", best)
+    by_hand = (
+        "pruned/specs/trained.json",
+        "--data",
+        "colours",
+        "--init",
+        best,
+        "--lr",
+        str(0.2 / 4 * 32 / 128),
+    )
     same = effsearch("train", *by_hand, *words, "--run", "by-hand").json
     assert same["test"] == more["test"]
     assert same_tensors(weights_of("more"), weights_of("by-hand"))

@@ -451,6 +451,16 @@ def test_a_training_is_begun_with_what_another_has_left(train: Train, effsearch:
     assert (settings["split_seed"], settings["seed"], settings["data"]) == (5, 0, "colours")
     assert settings["init"] == "run/checkpoints/best.safetensors"
     assert effsearch("train", "run", *words).json == report
+    first = json.loads(Path("run", "settings.json").read_text())["settings"]["training"]
+    assert (
+        settings["training"]["learning_rate"] == first["learning_rate"] / 4
+    )  # what was learned is not undone
+    assert any("gone on from at 0.25 of the recipe's rate" in line for line in report["notes"])
+    other = (*words[:4], "--device", "cpu", "--init", "run/checkpoints/last.safetensors", "--run", "other")
+    assert "of the recipe's rate" not in effsearch("train", "run", *other).err
+    assert (
+        effsearch("train", "run", *other[:6], "--run", "other").code == 0
+    )  # it goes on at the rate it began with
     named = effsearch("train", "run", "--init", "run/checkpoints/last.safetensors", *words)
     refuses(named, 2, "init was run/checkpoints/best.safetensors")
     Path("run", "report.json").unlink()

@@ -10,7 +10,9 @@ from effsearch.commands.exporting.trained import best_weights, read_trained
 from effsearch.commands.inputs import Base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import stored_setting
-from effsearch.commands.training.plan import Fitting, TrainPlan, named_recipe
+from effsearch.commands.training.beginning import KEPT_RATE_SHARE
+from effsearch.commands.training.plan import Fitting, TrainPlan
+from effsearch.commands.training.settings import named_recipe
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
 from effsearch.proxy_train.full.training import FullTraining, fill_batch, for_recipe
@@ -25,7 +27,6 @@ from effsearch.space.spec import ModelSpec
 
 ASKER = "effsearch prune"
 NUM_EPOCHS = 10  # of the training afterwards, where the user names none
-RATE_SHARE = 0.25  # of the recipe's learning rate: the network has learned already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,9 @@ def fine_tune_recipe(options: PruneOptions, spec: ModelSpec, *, num_images: int)
         num_epochs=NUM_EPOCHS if options.num_epochs is None else options.num_epochs,
         batch_size=batch_size,
         learning_rate=(
-            options.learning_rate if options.learning_rate is not None else RATE_SHARE * recipe.learning_rate
+            options.learning_rate
+            if options.learning_rate is not None
+            else KEPT_RATE_SHARE * recipe.learning_rate
         ),
         reference_batch=batch_size if named else recipe.reference_batch,
     )

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from effsearch.commands.pruning.plan import PruneOptions, PrunePlan, plan_pruning, run_settings
 from effsearch.commands.pruning.report import make_report, width_rows
+from effsearch.commands.training.beginning import CHECKPOINTS
 from effsearch.commands.training.history import write_history
-from effsearch.commands.training.plan import CHECKPOINTS
 from effsearch.commands.training.report import describe_training
 from effsearch.commands.training.train import said_where_it_goes_on, score_test, train_in, training_device
 from effsearch.commands.watching import Watcher

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.inputs import Base, read_base, read_spec
-from effsearch.commands.training.plan import TrainOptions, check_options, fit_to_images, plan_network
+from effsearch.commands.training.options import TrainOptions
+from effsearch.commands.training.plan import check_options, fit_to_images, plan_network
 from effsearch.commands.training.train import train_planned, training_process
 from effsearch.commands.watching import Watcher
 from effsearch.results.json_files import read_json, write_json

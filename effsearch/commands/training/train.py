@@ -9,21 +9,16 @@ from typing import Any
 import torch
 
 from effsearch.commands.placement import Placement
+from effsearch.commands.training.beginning import CHECKPOINTS, needs_no_initial, with_initial
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
-from effsearch.commands.training.plan import (
-    CHECKPOINTS,
-    TrainOptions,
-    TrainPlan,
-    needs_no_initial,
-    plan_training,
-    run_settings,
-    with_initial,
-)
+from effsearch.commands.training.options import TrainOptions
+from effsearch.commands.training.plan import TrainPlan, plan_training
 from effsearch.commands.training.report import (
     describe_training,
     epoch_words,
     make_report,
 )
+from effsearch.commands.training.settings import run_settings
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
