@@ -72,7 +72,11 @@ def train(
         typer.Option(help="Weights to begin with: ours, torchvision's or timm's, .safetensors or .pth."),
     ] = None,
     family: Annotated[
-        bool, typer.Option("--family", help="Train the run's winner and all that effsearch scale made of it.")
+        bool,
+        typer.Option(
+            "--family",
+            help="Train the run's winner and all that effsearch scale made of it; takes its run too.",
+        ),
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")

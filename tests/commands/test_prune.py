@@ -140,6 +140,10 @@ def test_every_bound_holds(prune: Prune) -> None:
     report = prune("--max-params", f"{few}", "--json").json
     assert report["multiply_adds"] <= HALF
     assert report["params"] <= few
+    (line,) = report["remarks"]
+    assert line.startswith("the bound on FLOPs leaves ")
+    assert "that on params holds first; --share global" in line
+    assert line in report["notes"]
 
 
 def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -> None:

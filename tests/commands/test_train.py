@@ -22,12 +22,14 @@ from effsearch.commands.placement import Placement
 from effsearch.commands.training import plan
 from effsearch.proxy_train.full import loop
 from effsearch.results.plots.collect import _families_of
+from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 from effsearch.space.text import from_json, to_json
 
 from ..conftest import Done, Effsearch, refuses, write_colours
+from .conftest import one_score, train_by
 
 SPEC = ModelSpec(
     stem=StemSpec(out_channels=8),
@@ -266,6 +268,94 @@ def test_a_run_s_winner_is_trained_on_its_data_splits_and_strides(effsearch: Eff
     assert report["notes"] == ["trained at 12 px in place of 48, the first 1 stride(s) removed"]
     settings = json.loads(Path("run", "settings.json").read_text())["settings"]
     assert (settings["split_seed"], settings["seed"], settings["num_removed_strides"]) == (7, 0, 1)
+
+
+def test_a_search_notes_what_its_winner_came_to_and_its_page_shows_it(effsearch: Effsearch) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    words = ("train", "search", "--batch-size", "32", "--device", "cpu", "--json", "--run")
+    first = effsearch(*words, "one", "--epochs", "1").json
+    effsearch(*words, "one", "--epochs", "1")  # ended before: the same again
+    second = effsearch(*words, "two", "--epochs", "2").json
+    noted = json.loads(Path("search", "full_trainings.json").read_text())["trainings"]
+    assert [(row["trained_in"], row["test_accuracy"]) for row in noted] == [
+        (one["run"], one["test"]["accuracy"]) for one in (first, second)
+    ]
+    assert {row["network_hash"] for row in noted} == {network_hash(SPEC)}
+    assert "full_trainings" in effsearch("report", "search", "--json").json["sections"]
+    assert "Trained fully" in Path("search", "report.html").read_text("utf-8")
+    Path("search", "full_trainings.json").unlink()
+    Path("search", "full_trainings.json").mkdir()
+    ended = effsearch(*words, "two", "--epochs", "2")
+    assert ended.code == 0
+    assert "it is not noted in search: " in ended.err
+    effsearch("train", "two", *words[2:], "three", "--epochs", "1")  # no search's winner any more
+    assert not list(Path("two").glob("full_trainings*"))
+
+
+def test_the_run_that_searched_the_coefficients_stands_for_its_family(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    shutil.rmtree("search/family")
+    Path("net.json").write_text(to_json(SPEC))
+    search = (
+        "--images",
+        "60",
+        "--epochs",
+        "1",
+        "--seeds",
+        "1",
+        "--trials",
+        "1",
+        "--workers",
+        "1",
+        "--phi",
+        "1",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        train_by(patch, one_score)
+        of_search = ("scale", "--base", "search", *search, "--run", "grown")
+        assert effsearch(*of_search).code == 0
+        by_itself = (
+            "scale",
+            "--base",
+            "net.json",
+            "--data",
+            "colours",
+            "--out",
+            "nets",
+            *search,
+            "--run",
+            "own",
+        )
+        assert effsearch(*by_itself).code == 0
+        words = ("--family", "--epochs", "1", "--batch-size", "32", "--device", "cpu", "--json")
+        report = effsearch("train", "grown", *words).json
+        assert [one["run"].split("/")[:-1] for one in report["trained"]] == 2 * [
+            ["search", "family", "trained"]
+        ]
+        settings = json.loads(Path(report["trained"][0]["run"], "settings.json").read_text())["settings"]
+        assert settings["split_seed"] == 7  # the search's: its test images stay unseen
+        again = effsearch("train", "search", *words)
+        assert again.err.count("has ended before") == 2
+        report = effsearch("train", "own", *words).json
+        assert [one["run"].split("/")[:-1] for one in report["trained"]] == 2 * [["nets", "trained"]]
+        assert report["trained"][0]["data"] == "colours"
+        assert json.loads(Path("nets/family.json").read_text())["base_trained"]["accuracy"] >= 0
+        Path("nets/family.json").unlink()
+        refuses(effsearch("train", "own", *words), 2, "the family of own is not at nets/family.json", "scale")
+        Path("own/specs/base.json").unlink()
+        refuses(
+            effsearch("train", "own", *words),
+            2,
+            "own does not say where its family is: the same effsearch scale",
+        )
+        assert effsearch(*by_itself).code == 0
+        assert effsearch("train", "own", *words).code == 0
+        Path("own/report.json").unlink()
+        refuses(effsearch("train", "own", *words), 2, "has no result yet")
 
 
 def test_a_family_is_trained_member_by_member_and_its_record_says_so(effsearch: Effsearch) -> None:

@@ -153,6 +153,8 @@ def prune_planned(model: Network, plan: PrunePlan, compute: Compute, watcher: Wa
         raise RunError(f"{error}; give --device cpu") from error
     for line in pruned.kept:
         watcher.say(f"left whole: {line}")
+    for line in pruned.remarks:
+        watcher.say(line)
     after = _score(pruned.model, images, spec.resolution, compute)
     left = pruned.model.to("cpu")
     # The spec is what is trained and exported: the recipe may set aside dropout and change the norms' momentum.
@@ -170,6 +172,7 @@ def prune_planned(model: Network, plan: PrunePlan, compute: Compute, watcher: Wa
             "right_after": _measured(model_spec, after),
             "widths": width_rows(spec, left.spec),
             "kept": list(pruned.kept),
+            "remarks": list(pruned.remarks),
         },
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from effsearch.commands.exporting.trained import read_trained
 from effsearch.commands.inputs import Base
@@ -28,6 +29,7 @@ from effsearch.proxy_train.full.group import ALONE, Group
 from effsearch.proxy_train.full.training import FullTraining, check_batch, for_recipe
 from effsearch.proxy_train.full.transfer import load_initial
 from effsearch.results.export.namings import all_names
+from effsearch.results.run_files import read_settings
 from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.search.fidelity import LADDER
 from effsearch.space.rounding import round_resolution
@@ -58,6 +60,7 @@ class TrainPlan:
     training: FullTraining
     fitting: Fitting
     notes: tuple[str, ...]
+    search: Path | None = None  # that found it, where it is a search's winner
 
 
 def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALONE) -> TrainPlan:
@@ -69,7 +72,9 @@ def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALO
     base = read_trained(options.network, runs_root=options.runs_root)
     check_options(options, base, base.name, base.spec, group=group)
     fitting, images = fit_to_images(options, base, watcher)
-    return plan_network(options, base.name, base.spec, fitting, images, base=base)
+    plan = plan_network(options, base.name, base.spec, fitting, images, base=base)
+    is_winner = base.run is not None and read_settings(base.run).command == "baseline"
+    return dataclasses.replace(plan, search=base.run if is_winner else None)
 
 
 def check_options(

@@ -18,6 +18,7 @@ from effsearch.commands.training.report import (
     epoch_words,
     make_report,
 )
+from effsearch.commands.training.search_note import note_in_search
 from effsearch.commands.training.settings import run_settings
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
@@ -59,7 +60,10 @@ def run_train(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | None:
         plan = plan_training(options, watcher, group=group)
         if group.is_first:
             group.wait()
-        return train_planned(plan, options, watcher, compute=compute, group=group)
+        report = train_planned(plan, options, watcher, compute=compute, group=group)
+    if report is not None and plan.search is not None:
+        note_in_search(plan.search, report, watcher)
+    return report
 
 
 @contextlib.contextmanager
