@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import load_file
 
 from effsearch.commands.placement import Placement
-from effsearch.commands.training import plan
+from effsearch.commands.training import beginning
+from effsearch.commands.training.options import TrainOptions
 from effsearch.proxy_train.full import loop
 from effsearch.results.plots.collect import _families_of
 from effsearch.space.canonical import network_hash
@@ -402,7 +403,7 @@ def test_few_images_get_a_smaller_batch_unless_one_is_named(effsearch: Effsearch
         ("train efficientnet-b0 --data nowhere", 2, "no data at nowhere"),
         ("train efficientnet-b0 --recipe slow", 2, "--recipe"),
         ("train efficientnet-b0 --resolution 4", 2, "--resolution must be from 8 to 1024, got 4"),
-        ("train efficientnet-b0 --family", 2, "needs a baseline run with a family"),
+        ("train efficientnet-b0 --family", 2, "needs a baseline or scale run with a family"),
         ("train net.json --data colours --epochs 0", 2, "--epochs must be from 1"),
         ("train net.json --data colours --lr nan", 2, "--lr must be from 0"),
         ("train net.json --data colours --batch-size 1", 2, "--batch-size must be from 2"),
@@ -468,15 +469,15 @@ def test_data_is_the_same_however_its_path_is_written(
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     Path("others").mkdir()
-    monkeypatch.setattr(plan, "data_of_base", lambda base: "photos")
-    monkeypatch.setattr(plan, "stored_setting", lambda run, name: 7)
+    monkeypatch.setattr(beginning, "data_of_base", lambda base: "photos")
+    monkeypatch.setattr(beginning, "stored_setting", lambda run, name: 7)
     base: Any = SimpleNamespace(run=Path("run"))
 
     def settled(data: str | None) -> tuple[str, int]:
-        options = plan.TrainOptions(
+        options = TrainOptions(
             network="run", data=data, placement=Placement(num_workers=1), runs_root=Path("runs")
         )
-        return plan._data_and_seed(options, base)
+        return beginning.data_and_seed(options, base)
 
     for same in (None, "photos", "photos/", "./photos", str(tmp_path / "photos")):
         assert settled(same) == ("photos", 7)
