@@ -63,7 +63,7 @@ def one_search(run: Path, rng: random.Random | None, span: float = 0.0) -> int:
 def weights_of_training(cache: Path, checkpoint: bytes | None, *, is_top: bool) -> tuple[str, bytes]:
     """Train a small network as a worker does, and give the SHA-256 of its weights, and these."""
     from effsearch.proxy_train.data.datasets import load_images
-    from effsearch.proxy_train.score import ProxyEvaluator
+    from effsearch.proxy_train.evaluator import ProxyEvaluator
     from effsearch.proxy_train.train import TrainSettings
     from effsearch.proxy_train.worker import prepare_worker
 
