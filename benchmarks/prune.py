@@ -23,7 +23,7 @@ from recording import append_record, read_records
 from effsearch.commands.placement import Placement
 from effsearch.commands.pruning.plan import PruneOptions, plan_pruning
 from effsearch.commands.pruning.prune import prune_planned, run_prune
-from effsearch.commands.training.plan import TrainOptions
+from effsearch.commands.training.options import TrainOptions
 from effsearch.commands.training.train import run_train, training_device
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network

@@ -8,7 +8,6 @@ the space with one seed, again and again, and with its lower rung's weights from
 weights. Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import hashlib
 import os
 import random
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from trial_search import Formula, fork_search, scratch
 
 NAME = "robustness"
@@ -63,7 +63,7 @@ def one_search(run: Path, rng: random.Random | None, span: float = 0.0) -> int:
 def weights_of_training(cache: Path, checkpoint: bytes | None, *, is_top: bool) -> tuple[str, bytes]:
     """Train a small network as a worker does, and give the SHA-256 of its weights, and these."""
     from effsearch.proxy_train.data.datasets import load_images
-    from effsearch.proxy_train.score import ProxyEvaluator
+    from effsearch.proxy_train.evaluator import ProxyEvaluator
     from effsearch.proxy_train.train import TrainSettings
     from effsearch.proxy_train.worker import prepare_worker
 
@@ -89,15 +89,7 @@ def main() -> None:
     """Try, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--same", type=int, default=10)
-    parser.add_argument("--resumed", type=int, default=20)
-    parser.add_argument("--trainings", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, same=10, resumed=20, trainings=10).parse_args()
     trial_search.load()
     rng = random.Random(options.seed)
     started = time.time()

@@ -7,7 +7,6 @@ nothing but start Python beside it. Four in four directories on one empty data c
 decode, and whether all come to the same images. Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from signals import command
 from trial_search import scratch
 
@@ -86,13 +86,7 @@ def main() -> None:
     """Measure, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=5)
-    parser.add_argument("--drivers", type=int, default=4)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, has_seed=False, count=5, drivers=4).parse_args()
     with scratch("drivers") as folder:
         (folder / "space.yaml").write_text(trial_search.SPACE)
         second = measure_second(folder, options.count)

@@ -9,7 +9,6 @@ must end with one line and exit code 1, every finished training kept, no half-wr
 end once there is room. Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import random
 import resource
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from trial_search import Formula, check_ended, finished, fork_search, scratch, trained_after
 
 NAME = "robustness"
@@ -135,13 +135,7 @@ def main() -> None:
     """Try, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, count=50).parse_args()
     trial_search.load()
     rng = random.Random(options.seed)
     started = time.time()

@@ -7,7 +7,6 @@ of their own. A case fails by a traceback, by a line that calls itself a bug, by
 500 MB. The figures are appended to benchmarks/results/fuzz.jsonl.
 """
 
-import argparse
 import json
 import os
 import random
@@ -28,6 +27,7 @@ from unittest.mock import patch
 
 from benchmarks.recording import append_record
 from benchmarks.robustness import mutate
+from benchmarks.robustness.asking import parser_for
 from benchmarks.robustness.corpus import (
     SEARCH,
     SETTINGS,
@@ -348,12 +348,9 @@ def run_cases(cases: list[Case], folder: Path) -> Iterator[Outcome]:
 
 def main() -> None:
     """Fuzz, print what failed, and record the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_for(__doc__, cases=2000)
     parser.add_argument("--runs", type=Path, help="where runs to begin from are or are to be made")
     parser.add_argument("--only", help="one of " + ", ".join(SHARES))
-    parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     shares = {options.only: 1.0} if options.only else SHARES
     with tempfile.TemporaryDirectory() as name:

@@ -8,7 +8,6 @@ if a canary is touched, if a file appears outside the cache, if it is not refuse
 read as what it is), or if it takes over 500 MB or 20 s. The figures are appended to benchmarks/results/fuzz.jsonl.
 """
 
-import argparse
 import io
 import json
 import os
@@ -33,6 +32,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.recording import append_record
+from benchmarks.robustness.asking import parser_for
 
 MOST_ADDED_BYTES = 500e6
 MOST_SECONDS = 20.0
@@ -687,10 +687,8 @@ def _peak_bytes() -> int:
 
 def main() -> None:
     """Read all cases, print what failed, and record the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_for(__doc__)
     parser.add_argument("--only", default="", help="part of a case's kind or name")
-    parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     cases = [case for make in (archives, images, checkpoints, caches, journals) for case in make(rng)]

@@ -9,7 +9,6 @@ trainings that begin again, calls that do not resume, trials that are left runni
 and the seconds from a resume to the first new training. Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from trial_search import (
     Formula,
     check_ended,
@@ -182,13 +182,7 @@ def main() -> None:
     """Kill, check, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, count=200).parse_args()
     trial_search.load()
     rng = random.Random(options.seed)
     calls: list[dict[str, Any]] = []

@@ -8,7 +8,6 @@ and by the cores of driver and workers, are the first line that it says and the 
 Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import random
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from signals import command
 from trial_search import children_of, finished, scratch, wait_gone
 
@@ -76,13 +76,7 @@ def main() -> None:
     """Kill, time, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, count=5).parse_args()
     rng = random.Random(options.seed)
     rows = []
     with scratch("resume") as folder:

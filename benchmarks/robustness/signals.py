@@ -9,7 +9,6 @@ must end within a second of it. Each is resumed once more at the end. Appends to
 benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import json
 import os
 import random
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from trial_search import children_of, is_there, scratch, wait_gone
 
 NAME = "robustness"
@@ -112,14 +112,7 @@ def main() -> None:
     """Try, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--span", type=float, default=SPAN_SECONDS)
-    parser.add_argument("--no-record", action="store_true")
-    options = parser.parse_args()
+    options = parser_for(__doc__, count=50, span=SPAN_SECONDS).parse_args()
     rng = random.Random(options.seed)
     begun = time.time()
     rows: list[dict[str, Any]] = []

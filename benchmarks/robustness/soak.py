@@ -8,7 +8,6 @@ trainings; flat means that the mean of the last quarter is within a tenth of the
 benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import statistics
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import trial_search
+from asking import parser_for
 from trial_search import Formula, get_ready, scratch
 
 NAME = "robustness"
@@ -41,13 +41,8 @@ def main() -> None:
     from effsearch.space.cost import count_cost
     from effsearch.space.outcome import Job, derive_seed
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--count", type=int, default=5_000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_for(__doc__, count=5_000)
     parser.add_argument("--most-growth", type=float, default=0.1, help="of memory, over the second half")
-    parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     from datetime import UTC, datetime
 

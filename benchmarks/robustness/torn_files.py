@@ -7,7 +7,6 @@ bytes, NULs, half lines and lines of rubbish. Each must open, with every whole r
 file as it was beside it. Appends to benchmarks/results/robustness.jsonl.
 """
 
-import argparse
 import os
 import shutil
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import trial_search
+from asking import parser_for
 from trial_search import scratch
 
 NUM_RECORDS = 3
@@ -114,14 +114,9 @@ def main() -> None:
     """Make a search, damage copies of it, print, and append."""
     from recording import append_record
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tails", type=int, default=500)
+    parser = parser_for(__doc__, tails=500)
     parser.add_argument("--every", type=int, default=1, help="try one cut in so many")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("ledger.jsonl", "study.journal"))
-    parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     started = time.time()
     rng = np.random.default_rng(options.seed)

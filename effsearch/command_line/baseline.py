@@ -194,7 +194,7 @@ def baseline(
     if not dry_run:
         own_run(run)
     from effsearch.commands.baseline.baseline import run_baseline
-    from effsearch.commands.baseline.plan import BaselineOptions
+    from effsearch.commands.baseline.options import BaselineOptions
     from effsearch.commands.baseline.tables import print_baseline, print_plan
     from effsearch.commands.proxy import ProxyOptions
     from effsearch.search.problem import SearchSettings

@@ -111,7 +111,8 @@ FILES: dict[str, Files] = {
     ),
     "train": Files(
         "the network, the images, and weights given with --init",
-        "runs/train-DATE-TIME/ or --run: checkpoints/best.safetensors, history.csv, specs/trained.json, report.json",
+        "runs/train-DATE-TIME/ or --run: checkpoints/best.safetensors, history.csv, specs/trained.json, report.json; "
+        "what it came to, in the run of the search or the family",
         ("export", "prune", "baseline"),
     ),
     "prune": Files(

@@ -109,7 +109,8 @@ def validate(
     """
     own_run(run)
     from effsearch.commands.run_tables import print_validation
-    from effsearch.commands.validate import ValidateOptions, run_validate
+    from effsearch.commands.validating.judged import ValidateOptions
+    from effsearch.commands.validating.validate import run_validate
 
     options = ValidateOptions(
         run=run,

@@ -56,7 +56,10 @@ def train(
     ] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="Peak learning rate; default: the recipe's, in proportion to the batch."),
+        typer.Option(
+            help="Peak learning rate; default: the recipe's, in proportion to the batch; a quarter of that where the "
+            "best weights of a train or prune run are gone on from."
+        ),
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels; default: the network's own, at most the images'.")
@@ -69,7 +72,11 @@ def train(
         typer.Option(help="Weights to begin with: ours, torchvision's or timm's, .safetensors or .pth."),
     ] = None,
     family: Annotated[
-        bool, typer.Option("--family", help="Train the run's winner and all that effsearch scale made of it.")
+        bool,
+        typer.Option(
+            "--family",
+            help="Train the run's winner and all that effsearch scale made of it; takes its run too.",
+        ),
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")
@@ -91,7 +98,7 @@ def train(
     if not family:
         own_run(run)
     from effsearch.commands.training.family import run_train_family
-    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.options import TrainOptions
     from effsearch.commands.training.tables import print_trained_family, print_training
     from effsearch.commands.training.train import run_train
 

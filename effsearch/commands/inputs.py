@@ -1,5 +1,7 @@
 """What do the names and files mean that a user gives?"""
 
+import contextlib
+import difflib
 import itertools
 import re
 from dataclasses import dataclass
@@ -29,8 +31,12 @@ class Base:
     run: Path | None
 
 
-def read_spec(name: str) -> tuple[str, ModelSpec]:
+def read_spec(name: str, *, runs_root: Path = Path("runs")) -> tuple[str, ModelSpec]:
     """Give the network that a preset's name or a spec file's path stands for, with a short name.
+
+    Args:
+        name: As the user types it.
+        runs_root: Where runs are looked for whose name is nearly that; a run itself is not read here.
 
     Raises:
         SpecError: It is neither, or the file does not describe a network.
@@ -41,11 +47,26 @@ def read_spec(name: str) -> tuple[str, ModelSpec]:
     if name in preset_names():
         return name, load_preset(name)
     if path.suffix not in SUFFIXES and not path.exists():
-        load_preset(name)  # raises, and names the nearest preset
+        raise _nothing_called(name, runs_root)
     text = read_text(path, what="spec file")
     _check_sum(path)
     reader = from_json if path.suffix == ".json" else from_yaml
     return path.stem, reader(text, source=str(path))
+
+
+def _nothing_called(name: str, runs_root: Path) -> SpecError:
+    """Say that a name is of nothing that is a network, and what it may have been meant for."""
+    from effsearch.results.run_files import is_run
+
+    known = {preset: preset for preset in preset_names()}
+    for folder in {runs_root, Path(name).parent}:
+        with contextlib.suppress(OSError, ValueError):
+            for path in sorted(folder.iterdir()):
+                if is_run(path):
+                    known[path.name] = known[str(path)] = str(path)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {known[near[0]]}?" if near else "see effsearch presets"
+    return SpecError(f"{name!r} is neither a file, nor a run, nor a preset: {hint}")
 
 
 def read_space(name: str) -> SearchSpace:
@@ -89,7 +110,7 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
         base = str(newest)
     path = Path(base)
     if isinstance(base, SpecInHand) or not path.is_dir():
-        name, spec = read_spec(base)
+        name, spec = read_spec(base, runs_root=runs_root)
         return Base(name, spec, None)
     if not is_run(path):
         raise UsageError(f"no run at {base}: give a run directory, a spec file or a preset")

@@ -19,14 +19,17 @@ from effsearch.proxy_train.latency.target import LatencyTarget, machine_name, re
 from effsearch.results.atomic import write_text_atomic
 from effsearch.results.latency_file import SettledTable, has_table, read_run_table
 from effsearch.space.errors import EffsearchError, UsageError
-from effsearch.space.latency_table import LatencyTable, block_signature, from_json, to_json
+from effsearch.space.latency_table import LatencyConditions, LatencyTable, block_signature, from_json, to_json
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.space_blocks import space_blocks
+
+_UNREADABLE = (EffsearchError, OSError, UnicodeDecodeError)
 
 
 def settle_table(
     space: SearchSpace,
     *,
+    space_name: str,
     run: Path | None,
     file: Path | None,
     resolution: int,
@@ -37,6 +40,7 @@ def settle_table(
 
     Args:
         space: What is searched.
+        space_name: What the user calls it, for commands that are advised.
         run: The run's directory, if one was named; a table in it is taken whatever machine this is.
         file: A table that `effsearch profile --latency --out` wrote, if one was named.
         resolution: Pixels of the networks.
@@ -46,20 +50,28 @@ def settle_table(
     Raises:
         UsageError: The file holds no table of this space, or another than the run's.
     """
-    named = None if file is None else read_table(file)
+    named = None if file is None else named_table(file, run)
+    again = (
+        f"effsearch profile --space {space_name} --latency --resolution {resolution} --classes {num_classes}"
+    )
+    advice = f"when the machine is quiet, {again} measures it anew, for all searches after that"
     if run is not None and has_table(run):
         stored = read_run_table(run)
-        if named is not None and named.fingerprint != stored.table.fingerprint:
-            raise UsageError(f"{run} goes by another latency table than {file}: leave out --latency-table")
         settled, source = stored, f"the run's own, of {stored.table.time}"
+        advice = f"this run keeps to it; {advice}"
     elif named is not None:
         settled, source = SettledTable(table=named, seconds=0.0), str(file)
+        advice = f"when that machine is quiet, {again} --out FILE measures it anew there"
     else:
         settled, source = cached_table(
             space, LatencyTarget(), resolution=resolution, num_classes=num_classes, watcher=watcher
         )
-    _require_whole(settled.table, space, resolution=resolution, num_classes=num_classes, source=source)
+    _require_whole(
+        settled.table, space, resolution=resolution, num_classes=num_classes, source=source, again=again
+    )
     watcher.say(table_words(settled.table, source))
+    if is_busy(settled.table):
+        watcher.say(f"latency: its times are too long and uncertain; {advice}")
     if settled.table.conditions.machine != machine_name(settled.table.conditions.device):
         watcher.say("latency: that is another machine than this one, so no network is measured here")
     return settled
@@ -73,36 +85,30 @@ def cached_table(
     Raises:
         UsageError: The target is not there.
     """
-    conditions = require_target(target)
-    names = sorted(table_blocks(space, resolution=resolution, num_classes=num_classes))
-    key = hashlib.sha256(json.dumps([asdict(conditions), names]).encode()).hexdigest()[:16]
-    # A space is called as its author likes: ../../mine is no way out of the cache.
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", space.name)
-    path = default_cache_dir() / "latency" / f"{name}-{key}.json"
+    path = _place(space, require_target(target), resolution=resolution, num_classes=num_classes)
     if path.is_file():
         try:
-            table = from_json(path.read_text("utf-8"), source=str(path))
+            table = _read_kept(path)
             return SettledTable(table=table, seconds=0.0), f"{path}, measured {table.time}"
-        except (EffsearchError, OSError, UnicodeDecodeError):
+        except _UNREADABLE:
             watcher.say(f"{path} cannot be read and is measured anew")
     table = measured_table(space, target, resolution=resolution, num_classes=num_classes, watcher=watcher)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(path, to_json(table))
-    except (EffsearchError, OSError) as error:
-        watcher.say(f"the latency table is not kept for other searches: {error}")
     return SettledTable(table=table, seconds=table.seconds), "measured just now"
 
 
 def measured_table(
     space: SearchSpace, target: LatencyTarget, *, resolution: int, num_classes: int, watcher: Watcher
 ) -> LatencyTable:
-    """Measure the table of a space on this machine, with progress, and say it where others had the processor.
+    """Measure the table of a space on this machine, with progress, and keep it for searches that come after.
+
+    It takes the place of the one that was kept before, unless that was measured on a quiet machine and it was not.
+    It is said where others had the processor.
 
     Raises:
         UsageError: The target is not there.
     """
     conditions = require_target(target)
+    path = _place(space, conditions, resolution=resolution, num_classes=num_classes)
     watcher.say(f"latency: timing the blocks of {space.name} at {resolution} px on {conditions}")
     table = measure_table(
         space,
@@ -114,7 +120,36 @@ def measured_table(
     watcher.show("latency", 1, 1, "")
     if is_busy(table):
         watcher.say(busy_words(table.processor_share))
+        if _is_quiet(path):
+            watcher.say(f"searches still go by the table of when it was quiet, {path}")
+            return table
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(path, to_json(table))
+    except (EffsearchError, OSError) as error:
+        watcher.say(f"the latency table is not kept for other searches: {error}")
     return table
+
+
+def _place(space: SearchSpace, conditions: LatencyConditions, *, resolution: int, num_classes: int) -> Path:
+    """Give where the table of a space on this machine is kept."""
+    names = sorted(table_blocks(space, resolution=resolution, num_classes=num_classes))
+    key = hashlib.sha256(json.dumps([asdict(conditions), names]).encode()).hexdigest()[:16]
+    # A space is called as its author likes: ../../mine is no way out of the cache.
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", space.name)
+    return default_cache_dir() / "latency" / f"{name}-{key}.json"
+
+
+def _read_kept(path: Path) -> LatencyTable:
+    return from_json(path.read_text("utf-8"), source=str(path))
+
+
+def _is_quiet(path: Path) -> bool:
+    """Tell whether a table is kept there that was measured on a quiet machine."""
+    try:
+        return path.is_file() and not is_busy(_read_kept(path))
+    except _UNREADABLE:
+        return False
 
 
 def table_words(table: LatencyTable, source: str) -> str:
@@ -132,23 +167,25 @@ def is_busy(table: LatencyTable) -> bool:
     return table.conditions.device == "cpu" and table.processor_share < QUIET_SHARE
 
 
-def read_table(path: Path) -> LatencyTable:
-    """Read a latency table that a user names.
+def named_table(path: Path, run: Path | None) -> LatencyTable:
+    """Read a latency table that a user names, for a run that may be there already.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or the run goes by another.
     """
-    return from_json(read_text(path, what="latency table"), source=str(path))
+    table = from_json(read_text(path, what="latency table"), source=str(path))
+    if run is not None and has_table(run) and read_run_table(run).table.fingerprint != table.fingerprint:
+        raise UsageError(f"{run} goes by another latency table than {path}: leave out --latency-table")
+    return table
 
 
 def _require_whole(
-    table: LatencyTable, space: SearchSpace, *, resolution: int, num_classes: int, source: str
+    table: LatencyTable, space: SearchSpace, *, resolution: int, num_classes: int, source: str, again: str
 ) -> None:
     wanted = space_blocks(space, resolution=resolution, num_classes=num_classes).values()
     missing = [one for one in map(block_signature, wanted) if one not in table.nanoseconds]
     if missing:
         raise UsageError(
             f"{source} lacks {len(missing)} of the {len(wanted)} blocks of {space.name} at {resolution} px and "
-            f"{num_classes} classes, such as {missing[-1]}; make one with: effsearch profile --space {space.name} "
-            f"--latency --resolution {resolution} --classes {num_classes} --out FILE"
+            f"{num_classes} classes, such as {missing[-1]}; make one with: {again} --out FILE"
         )

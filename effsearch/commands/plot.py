@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effsearch.results.atomic import require_writable
 from effsearch.results.certificate import words_of_run
 from effsearch.results.newest import newest_run
 from effsearch.results.pareto import hypervolume
@@ -47,6 +48,7 @@ def run_plot(runs: Sequence[Path], *, out: Path | None, runs_root: Path) -> dict
     """
     if out is not None:
         figure_format(out)
+        require_writable(out, makes_folders=True)
     drawn = draw_runs(runs, runs_root=runs_root)
     path = out or drawn.path
     save_figure(drawn.figure, path)

@@ -9,7 +9,6 @@ from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import read_spec
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost, part_costs
-from effsearch.space.errors import UsageError
 from effsearch.space.latency_table import LatencyTable, to_json
 from effsearch.space.spec import ModelSpec
 
@@ -105,18 +104,18 @@ def profile_space(
         JSON values.
 
     Raises:
-        UsageError: There is no such space or target.
-        RunError: The file cannot be written.
+        UsageError: There is no such space or target, or the file is none.
+        RunError: The file cannot be written; that is found out before anything is timed.
     """
     from effsearch.commands.inputs import read_space
     from effsearch.commands.latency_table import measured_table
-    from effsearch.results.atomic import write_text_atomic
+    from effsearch.results.atomic import require_writable, write_text_atomic
 
     space = read_space(name)
     resolution = resolution or space.resolution or DEFAULT_RESOLUTION
     num_classes = num_classes or space.num_classes or DEFAULT_CLASSES
-    if out is not None and not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}")
+    if out is not None:
+        require_writable(out)  # measuring takes minutes
     table = measured_table(space, target, resolution=resolution, num_classes=num_classes, watcher=watcher)
     if out is not None:
         write_text_atomic(out, to_json(table))

@@ -67,7 +67,9 @@ def print_table_record(report: Mapping[str, Any]) -> None:
     print_table(title, ("", ""), rows)
     say(conditions_words(report["conditions"]))
     if report["out"] is None:
-        say("not written: give --out FILE for effsearch baseline --max-latency ... --latency-table FILE")
+        say(
+            "written to no file: for a search on another machine give --out FILE, and FILE to its --latency-table"
+        )
     else:
         say(f"written to {report['out']}")
 

@@ -265,6 +265,16 @@ def stored_fidelity(run: Path | None) -> Fidelity | None:
     return fidelity_from(stored) if isinstance(stored, dict) else None
 
 
+def named_fidelity(options: ProxyOptions, run: Path | None) -> dict[str, Any]:
+    """Give the settings of the fidelity that the user's words settle before any image is read, by dotted names."""
+    stored = stored_fidelity(run)
+    named: dict[str, Any] = {"num_epochs": options.num_epochs, "width": options.width}
+    # More than the run's may be more than there are: then those are all, and nothing differs.
+    if options.num_images is not None and stored is not None and options.num_images < stored.num_images:
+        named["num_images"] = options.num_images
+    return {f"fidelity.{name}": value for name, value in named.items() if value is not None}
+
+
 def describe_fidelity(fidelity: Fidelity) -> str:
     """Say what one training is."""
     words = [f"{fidelity.num_images:,} images x {fidelity.num_epochs} epochs at {fidelity.resolution} px"]

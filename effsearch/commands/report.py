@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.status import state_of
-from effsearch.results.atomic import write_text_atomic
+from effsearch.results.atomic import require_writable, write_text_atomic
 from effsearch.results.report.contents import read_contents
 from effsearch.results.report.page import make_report
 from effsearch.results.run_files import has_report
@@ -36,6 +36,8 @@ def run_report(run: Path, *, out: Path | None, now: datetime) -> dict[str, Any]:
     """
     if out is not None and out.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"a report's file must end in .html, got {out}")
+    if out is not None:
+        require_writable(out)
     contents = read_contents(run)
     state = state_of(read_holder(run), is_complete=has_report(run))
     report = make_report(contents, state=state, now=now)

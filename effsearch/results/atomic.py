@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from effsearch.space.errors import RunError
+from effsearch.space.errors import RunError, UsageError
 
 # A few network file systems cannot sync a folder; the file itself is synced by then.
 _FOLDER_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
@@ -33,7 +33,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         RunError: The file cannot be written; what was there before is untouched.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(target)
     try:
         _write_and_sync(temporary, content)
         os.replace(temporary, target)
@@ -44,6 +44,36 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         _remove(temporary)
         raise
+
+
+def require_writable(path: Path, *, makes_folders: bool = False) -> None:
+    """Refuse, before any work is done, a file that could not be written when it is done; nothing is left there.
+
+    Args:
+        path: The file; what it holds is not touched.
+        makes_folders: Whether its folder is made where it is missing.
+
+    Raises:
+        UsageError: A folder, or what is no file, is there already, or its folder is missing.
+        RunError: No file can be made beside it.
+    """
+    target = Path(os.path.realpath(path))
+    if os.path.isdir(target):
+        raise UsageError(f"{path} is a folder: name a file in it")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise UsageError(f"{path} is no file that can be replaced: name another")
+    folder = target.parent
+    if makes_folders:
+        folder = next(one for one in (folder, *folder.parents) if os.path.exists(one))
+    elif not os.path.isdir(folder):
+        raise UsageError(f"there is no folder {path.parent}")
+    temporary = _beside(folder / target.name)
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        _remove(temporary)
 
 
 def sha256_of(path: Path) -> str:
@@ -67,6 +97,10 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def _write_and_sync(path: Path, content: bytes) -> None:

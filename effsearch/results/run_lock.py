@@ -85,7 +85,7 @@ def claimed_run(run: Path | None) -> Iterator[None]:
     the directory is somebody's who is no run: that is refused in its own words later.
 
     Raises:
-        RunError: Another process owns it.
+        RunError: Another process owns it, or it cannot be made.
     """
     if run is None or (run.exists() and not (is_run(run) or _is_empty(run))):
         yield
@@ -94,10 +94,13 @@ def claimed_run(run: Path | None) -> Iterator[None]:
     path = run / LOCK_FILE
     try:
         run.mkdir(parents=True, exist_ok=True)
-    except OSError:  # what is wrong with it is said where a run is made
+    except NotADirectoryError:  # a file lies there; commands say so before they read anything
         _remove_folders(made)
         yield
         return
+    except OSError as error:
+        _remove_folders(made)
+        raise write_error(run, error) from error
     key = os.path.realpath(path)
     _claimed[key] = acquire_lock(path)
     try:

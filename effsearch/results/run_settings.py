@@ -9,9 +9,11 @@ from typing import Any  # a JSON value
 from effsearch.results.json_files import write_json
 from effsearch.results.run_files import LOCK_FILE, SETTINGS_FILE, StoredSettings, is_run, read_settings
 from effsearch.results.run_lock import HELD_SUFFIX
+from effsearch.space.budget import short_time
 from effsearch.space.errors import RunError, UsageError
 
-_NOT_SET = object()
+NOT_SET = object()
+"""The value of a setting that a run does not have."""
 MOST_SHOWN = 60  # characters of a setting that differs
 
 # What a user types, by what settings.json calls it; a command may mean something of its own.
@@ -34,7 +36,10 @@ OPTIONS = {
     "training.precision": "--precision",
     "training.train_fn": "--train-fn",
 }
-FOLLOWS = {"data_fingerprint": ("data", "image_resolution")}
+FOLLOWS = {
+    "data_fingerprint": ("data", "image_resolution"),
+    **dict.fromkeys(("budget", "budget_limits.latency_nanoseconds", "budgets"), ("max_latency_nanoseconds",)),
+}
 """What is not said where that does which it follows from."""
 
 _TRAINING = {
@@ -47,6 +52,7 @@ _TRAINING = {
 }
 OPTIONS_OF = {
     "baseline": {
+        "max_latency_nanoseconds": "--max-latency",
         "num_classes": "--classes",
         "num_finalists": "--finalists",
         "num_rungs": "--rungs",
@@ -147,27 +153,66 @@ def resumed_settings(run: Path, given: StoredSettings, free_settings: frozenset[
     stored = read_settings(run)
     _require_command(run, stored, given.command)
     before, now = dict(_leaves(stored.settings)), dict(_leaves(given.settings))
+    _require_same(run, before, now, command=given.command, free_settings=free_settings)
+    resumed = StoredSettings(command=stored.command, created=stored.created, settings=given.settings)
+    if resumed != stored:
+        write_json(run / SETTINGS_FILE, resumed.to_json())
+    return resumed
+
+
+def refuse_other_settings(
+    run: Path | None, command: str, known: Mapping[str, Any], *, free_settings: frozenset[str] = frozenset()
+) -> None:
+    """Refuse to go on with a run by what is known of its settings before any image is read or anything measured.
+
+    Args:
+        run: The user's `--run`; nothing is refused where no run is there yet.
+        command: That is to go on there.
+        known: Settings as they will be stored, by name: a mapping is a whole one, a single one inside another is
+            dotted, and `NOT_SET` is one that there will not be.
+        free_settings: As for `create_or_resume`.
+
+    Raises:
+        UsageError: Settings differ; they are named as typed.
+        RunError: The run cannot be read.
+    """
+    if run is None or not is_run(run):
+        return
+    whole = {f"{name}." for name, value in known.items() if isinstance(value, Mapping)}
+    now = {name: one if one is NOT_SET else json.loads(json.dumps(one)) for name, one in _leaves(known)}
+    before = {
+        name: value
+        for name, value in _leaves(read_settings(run).settings)
+        if name in now or name.startswith(tuple(whole))
+    }
+    _require_same(run, before, now, command=command, free_settings=free_settings)
+
+
+def _require_same(
+    run: Path,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    command: str,
+    free_settings: frozenset[str],
+) -> None:
     differences: dict[str, str] = {}
     names = [*now, *(name for name in before if name not in now)]
     differing = {
         name
         for name in names
-        if before.get(name, _NOT_SET) != now.get(name, _NOT_SET) and not _is_free(name, free_settings)
+        if before.get(name, NOT_SET) != now.get(name, NOT_SET) and not _is_free(name, free_settings)
     }
     for name in names:
         if name in differing and differing.isdisjoint(FOLLOWS.get(name, ())):
-            was, comes = before.get(name, _NOT_SET), now.get(name, _NOT_SET)
-            word = option_of(name, given.command)  # what several settings say of one option is said once
-            differences.setdefault(word, f"{word} was {_shown(was)}, now {_shown(comes)}")
+            was, comes = before.get(name, NOT_SET), now.get(name, NOT_SET)
+            word = option_of(name, command)  # what several settings say of one option is said once
+            differences.setdefault(word, f"{word} was {_shown(was, name)}, now {_shown(comes, name)}")
     if differences:
         raise UsageError(
             f"{run} was started with other settings: {'; '.join(differences.values())}; "
             "give another --run or the stored settings"
         )
-    resumed = StoredSettings(command=stored.command, created=stored.created, settings=given.settings)
-    if resumed != stored:
-        write_json(run / SETTINGS_FILE, resumed.to_json())
-    return resumed
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -178,9 +223,11 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{name}", value
 
 
-def _shown(value: object) -> str:
-    if value is _NOT_SET:
+def _shown(value: object, name: str) -> str:
+    if value is NOT_SET:
         return "not set"
+    if name.endswith("_nanoseconds") and isinstance(value, int):
+        return short_time(value)
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 

@@ -20,8 +20,8 @@ _UNITS = {
 }
 BOUNDS = ("multiply_adds", "parameters", "activations", "latency_nanoseconds")
 _AMOUNT_OF = {"latency_nanoseconds": "of predicted latency"}
-_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
-_DURATION = re.compile(rf"\s*(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join(_NANOSECONDS)})\s*", re.ASCII)
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
+_DURATION = re.compile(rf"\s*(\d+(?:\.\d*)?|\.\d+)\s*({'|'.join(_NANOSECONDS)})\s*", re.ASCII | re.IGNORECASE)
 _AMOUNT = re.compile(
     rf"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgbt]?)[-\s]*({'|'.join(_UNITS)})?\s*", re.ASCII | re.IGNORECASE
 )
@@ -131,7 +131,7 @@ def parse_budgets(
 
 
 def parse_latency(text: str) -> int:
-    """Read a bound on latency, such as 5ms, 800us or 0.02s.
+    """Read a bound on latency, such as 5ms, 800 us or .02S.
 
     Returns:
         Nanoseconds.
@@ -142,7 +142,7 @@ def parse_latency(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if not match:
         raise BudgetError(f"cannot read the latency {text!r}: write it like 5ms, 800us or 0.02s")
-    nanoseconds = int(Fraction(match[1]) * _NANOSECONDS[match[2]])
+    nanoseconds = int(Fraction(match[1]) * _NANOSECONDS[match[2].lower()])
     if nanoseconds < 1:
         raise BudgetError(f"a bound on latency must be above zero, got {text!r}")
     return nanoseconds

@@ -9,12 +9,22 @@ from typing import Any
 import pytest
 
 from effsearch.commands.placement import Placement
+from effsearch.proxy_train.data.datasets import ImageData, load_images
 from effsearch.results.run_files import LEDGER_FILE
 from effsearch.search.placement.attempt import attempt, ended_by
 from effsearch.search.placement.executor import Evaluator, Executor, SerialExecutor
 from effsearch.search.placement.pool import Ended
 from effsearch.space.outcome import Fidelity, ProxyResult
 from effsearch.space.spec import ModelSpec
+from effsearch.space.text import to_json
+
+from ..conftest import write_colours
+
+
+@pytest.fixture
+def images(trained: Path, cache: Path) -> ImageData:
+    """The images of a test module's own `trained`, a folder that `train_in_folder` has filled."""
+    return load_images(str(trained / "colours"), resolution=None, cache_dir=cache)
 
 
 def train_by(monkeypatch: pytest.MonkeyPatch, evaluate: Evaluator) -> None:
@@ -57,6 +67,29 @@ class SerialPool:
 
     def close(self) -> None:
         """Nothing to stop."""
+
+
+def train_in_folder(folder: Path, spec: ModelSpec, *, cache: Path, batch_size: int, **colours: Any) -> Path:
+    """Write images of coloured noise and a spec into a folder, and train it on them a little, into `run`."""
+    from effsearch.commands.training.options import TrainOptions
+    from effsearch.commands.training.train import run_train
+    from effsearch.commands.watching import Watcher
+
+    write_colours(folder / "colours", **colours)
+    (folder / "net.json").write_text(to_json(spec))
+    with pytest.MonkeyPatch.context() as patch, Watcher() as watcher:
+        patch.setenv("EFFSEARCH_CACHE", str(cache))
+        options = TrainOptions(
+            network=str(folder / "net.json"),
+            data=str(folder / "colours"),
+            num_epochs=3,
+            batch_size=batch_size,
+            placement=Placement(num_workers=1),
+            run=folder / "run",
+            runs_root=folder / "runs",
+        )
+        run_train(options, watcher)
+    return folder
 
 
 def ledger_of(run: Path) -> list[dict[str, Any]]:

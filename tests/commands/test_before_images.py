@@ -10,6 +10,7 @@ from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, Stem
 from effsearch.space.text import to_json
 
 from ..conftest import Effsearch, refuses, write_colours
+from .conftest import one_score, train_by
 
 SPEC = ModelSpec(
     stem=StemSpec(out_channels=8, stride=2),
@@ -70,6 +71,82 @@ def test_no_image_is_decoded_before_an_option_is_refused(
     assert not Path("untouched").exists()
     assert "decoding" not in ended.err
     assert not Path("runs").exists()
+
+
+RUNS = {
+    "train": f"{TRAIN} --epochs 1 --batch-size 32 --device cpu",
+    "baseline": "baseline --space tiny.yaml --data colours --images 60 --epochs 1 --screen off --finalists 1 "
+    "--seeds 1 --rungs 1 --workers 1 --no-anchors --trials 1 --budget 1M-FLOPs",
+    "scale": "scale --base net.json --data colours --images 60 --epochs 1 --phi 1 --seeds 1 --trials 1 --workers 1",
+    "ablate": "ablate --base net.json --data colours --images 60 --epochs 1 --seeds 1 --arms width --factor 2 "
+    "--workers 1",
+}
+SPACE = """\
+schema_version: 1
+name: tiny
+resolution: 16
+stem: {out_channels: 8}
+stages: [{stride: 2, channels: [8, 16, 24], kernel_size: [3, 5], repeats: [1, 2]}]
+head: {out_channels: 0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "changes"),
+    [
+        (
+            "train",
+            {"--epochs 2": "--epochs was 1, now 2", "--lr 0.1": "--lr was", "--seed 1": "--seed was 0, now 1"}
+            | {
+                "--accumulate 2": "--accumulate was 1, now 2",
+                "--data others": "--data was colours, now others",
+            }
+            | {
+                "--batch-size 16": "--batch-size was 32, now 16",
+                "--recipe efficientnet": "--recipe was fast",
+            },
+        ),
+        (
+            "baseline",
+            {"--epochs 2": "--epochs was 1, now 2", "--images 50": "--images was 60, now 50"}
+            | {
+                "--budget 2M-FLOPs": "--budget was 1M-FLOPs, now 2M-FLOPs",
+                "--data others": "--data was colours",
+            }
+            | {
+                "--finalists 2": "--finalists was 1",
+                "--classes 7": "--classes was 3",
+                "--rungs 2": "--rungs was 1",
+            },
+        ),
+        (
+            "scale",
+            {
+                "--epochs 2": "--epochs was 1",
+                "--data others": "--data was",
+                "--grid-step 0.1": "--grid-step was",
+            },
+        ),
+        (
+            "ablate",
+            {"--epochs 2": "--epochs was 1", "--data others": "--data was", "--longer 2": "--longer was 1"},
+        ),
+    ],
+)
+def test_other_settings_than_the_runs_are_refused_before_an_image_is_decoded(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, command: str, changes: dict[str, str]
+) -> None:
+    write_colours(Path("colours"), num_images=80)
+    write_colours(Path("others"), num_images=80)
+    Path("net.json").write_text(to_json(SPEC))
+    Path("tiny.yaml").write_text(SPACE)
+    train_by(monkeypatch, one_score)
+    line = [*RUNS[command].split(), "--run", "made"]
+    assert effsearch(*line).code == 0
+    monkeypatch.setenv("EFFSEARCH_CACHE", "untouched")
+    for change, word in changes.items():
+        refuses(effsearch(*line, *change.split()), 2, "made was started with other settings", word)
+    assert not Path("untouched").exists()
 
 
 def test_a_run_of_another_command_is_refused_before_an_image_is_decoded(

@@ -163,7 +163,7 @@ def test_an_existing_file_is_replaced_whole(effsearch: Effsearch) -> None:
         ("export small-net.json --to torch --out net.txt", 2, "ends in .py, got net.txt"),
         ("export small-net.json --to torch --out my-net.py", 2, "give --out my_network.py"),
         ("export small-net.json --to timm --out timm.py", 2, "stand before the library"),
-        ("export small-net.json --to torch --out no/net.py", 1, "cannot write no/net.py"),
+        ("export small-net.json --to torch --out no/net.py", 2, "there is no folder no"),
         ("export small-net.json --to torch --seed 1", 2, "leave out --seed"),
         ("export small-net.json --to safetensors --seed 1 --weights w.safetensors", 2, "leave out --seed"),
         ("export small-net.json --to safetensors --weights w.safetensors", 2, "no weights at w.safetensors"),

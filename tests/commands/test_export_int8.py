@@ -8,15 +8,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from effsearch.commands.placement import Placement
-from effsearch.commands.training.plan import TrainOptions
-from effsearch.commands.training.train import run_train
-from effsearch.commands.watching import Watcher
-from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
-from effsearch.space.text import to_json
 
-from ..conftest import Effsearch, refuses, write_colours
+from ..conftest import Effsearch, refuses
+from .conftest import train_in_folder
 
 SPEC = ModelSpec(
     stem=StemSpec(out_channels=8, stride=1),
@@ -35,26 +31,7 @@ NUM_TRAIN, NUM_VAL = 240, 30
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A folder with coloured noise and a network that was trained on it a little, in `run`."""
     folder = tmp_path_factory.mktemp("trained")
-    write_colours(folder / "colours", num_images=100)
-    (folder / "net.json").write_text(to_json(SPEC))
-    options = TrainOptions(
-        network=str(folder / "net.json"),
-        data=str(folder / "colours"),
-        num_epochs=3,
-        batch_size=32,
-        placement=Placement(num_workers=1),
-        run=folder / "run",
-        runs_root=folder / "runs",
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EFFSEARCH_CACHE", str(cache))
-        run_train(options, Watcher())
-    return folder
-
-
-@pytest.fixture
-def images(trained: Path, cache: Path) -> ImageData:
-    return load_images(str(trained / "colours"), resolution=None, cache_dir=cache)
+    return train_in_folder(folder, SPEC, cache=cache, batch_size=32, num_images=100)
 
 
 def accuracy_by_hand(model: Path, images: ImageData) -> float:

@@ -18,12 +18,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from effsearch.commands.placement import Placement
-from effsearch.commands.training.plan import TrainOptions
-from effsearch.commands.training.train import run_train
-from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.augment import to_input
-from effsearch.proxy_train.data.datasets import ImageData, load_images
+from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.data.images import decode_image
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.results.export.weights import read_network
@@ -31,7 +27,8 @@ from effsearch.space.preprocessing import preprocessing_from
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 from effsearch.space.text import from_json, to_json
 
-from ..conftest import Effsearch, refuses, write_colours
+from ..conftest import Effsearch, refuses
+from .conftest import train_in_folder
 
 GATED = BlockSpec(se_ratio=0.25, expand_ratio=2)
 STORED = 16
@@ -60,31 +57,16 @@ def trained(
 ) -> Iterator[Path]:
     """A folder with images in classes of hostile names, and a network trained on them, in `run`."""
     folder = tmp_path_factory.mktemp("trained")
-    write_colours(folder / "colours", num_images=80, side=STORED, names=HOSTILE)
-    (folder / "net.json").write_text(to_json(spec_of(request.param)))
-    options = TrainOptions(
-        network=str(folder / "net.json"),
-        data=str(folder / "colours"),
-        num_epochs=3,
-        batch_size=24,
-        placement=Placement(num_workers=1),
-        run=folder / "run",
-        runs_root=folder / "runs",
-    )
+    spec = spec_of(request.param)
+    train_in_folder(folder, spec, cache=cache, batch_size=24, num_images=80, side=STORED, names=HOSTILE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EFFSEARCH_CACHE", str(cache))
-        run_train(options, Watcher())
         yield folder
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def images(trained: Path, cache: Path) -> ImageData:
-    return load_images(str(trained / "colours"), resolution=None, cache_dir=cache)
 
 
 def own_scores(trained: Path, images: ImageData) -> torch.Tensor:

@@ -12,7 +12,7 @@ from effsearch.commands import gpu, pools
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.placement import Placement, make_placement, slots_for_share
 from effsearch.commands.proxy import ProxyOptions, settled_fidelity, train_settings_record
-from effsearch.commands.validate import _read_baseline
+from effsearch.commands.validating.judged import read_baseline
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.datasets import load_images
 from effsearch.proxy_train.device_names import Device
@@ -149,16 +149,16 @@ def test_a_proxy_is_validated_on_the_device_it_scored_on(tmp_path: Path) -> None
     stored["settings"] |= {"data": "synthetic", "data_fingerprint": "0", "seed": 0, "fidelity": {}}
     stored["settings"]["training"] = json.loads(json.dumps(train_settings_record(device="cuda")))
     (run / "settings.json").write_text(json.dumps(stored))
-    assert _read_baseline(run, Placement(num_workers=1, device="cuda")).command == "baseline"
+    assert read_baseline(run, Placement(num_workers=1, device="cuda")).command == "baseline"
     with pytest.raises(UsageError, match="was scored on cuda, so nothing new compares with it on cpu"):
-        _read_baseline(run, Placement(num_workers=1))
+        read_baseline(run, Placement(num_workers=1))
     stored["settings"]["training"] = json.loads(json.dumps(train_settings_record(precision="bfloat16")))
     (run / "settings.json").write_text(json.dumps(stored))
-    assert _read_baseline(run, Placement(num_workers=1, precision="bfloat16")).command == "baseline"
+    assert read_baseline(run, Placement(num_workers=1, precision="bfloat16")).command == "baseline"
     with pytest.raises(
         UsageError, match="was scored in bfloat16, so nothing new compares with it in float32"
     ):
-        _read_baseline(run, Placement(num_workers=1))
+        read_baseline(run, Placement(num_workers=1))
 
 
 def test_neither_device_nor_share_is_stored_as_a_place() -> None:

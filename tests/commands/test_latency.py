@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from effsearch.commands import latency_check
+from effsearch.commands.baseline import latency_check
 from effsearch.proxy_train.latency import measure_blocks, measure_table
 from effsearch.proxy_train.latency.measure import Timing
 from effsearch.results.run_files import LATENCY_CHECK_FILE, LATENCY_FILE
@@ -34,6 +34,7 @@ WORDS = (
     "--finalists 1 --seeds 1 --rungs 1 --workers 1 --no-anchors --data synthetic --run run --json"
 )
 SEARCH = tuple(WORDS.split())
+MEASURE = "effsearch profile --space tiny.yaml --latency --resolution 16 --classes 16"
 BOUND = "11us"  # 45 per cent of the 288 points are below
 
 
@@ -128,8 +129,36 @@ def test_a_run_goes_on_by_its_own_table_even_on_another_machine(
     assert times["num_timed"] == num_timed
     assert (tmp_path / "run" / LATENCY_FILE).read_text() == stored
     refuses(
-        effsearch(*SEARCH, "--max-latency", "10us", "--trials", "5"), 2, "max_latency_nanoseconds", "11000"
+        effsearch(*SEARCH, "--max-latency", "10us", "--trials", "5"),
+        2,
+        "--max-latency was 11 us, now 10 us; give",
     )
+
+
+def test_a_run_without_a_bound_is_refused_before_anything_is_timed(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = (*SEARCH, "--budget", "35k-FLOPs")
+    assert effsearch(*plain, "--trials", "2").code == 0
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(tmp_path / "untouched"))
+    refuses(
+        effsearch(*plain, "--max-latency", BOUND, "--trials", "3"),
+        2,
+        "--max-latency was not set, now 11 us; give",
+    )
+    assert times["num_timed"] == 0
+    assert effsearch(*SEARCH, "--run", "bound", "--max-latency", BOUND, "--trials", "2").code == 0
+    num_timed = times["num_timed"]
+    monkeypatch.setenv("EFFSEARCH_CACHE", str(tmp_path / "untouched-too"))
+    refuses(
+        effsearch(*SEARCH, "--run", "bound", "--budget", "35k-FLOPs", "--trials", "3"),
+        2,
+        "--max-latency was 11 us, now not set",
+    )
+    words = ("--run", "bound", "--max-latency", BOUND, "--budget", "35k-FLOPs", "--trials", "3")
+    refuses(effsearch(*SEARCH, *words), 2, "--budget was")
+    assert times["num_timed"] == num_timed
+    assert not (tmp_path / "untouched-too").exists()
 
 
 def test_a_second_search_takes_the_table_that_was_measured(
@@ -210,7 +239,7 @@ def test_what_cannot_be_bound_is_refused_in_a_line(effsearch: Effsearch, tmp_pat
         effsearch(*SEARCH, "--max-latency", "1ms", "--latency-table", "seven.json"),
         2,
         "seven.json lacks",
-        "effsearch profile --space tiny --latency --resolution 16 --classes 16 --out FILE",
+        "effsearch profile --space tiny.yaml --latency --resolution 16 --classes 16 --out FILE",
     )
 
 
@@ -240,6 +269,18 @@ def test_profile_refuses_what_it_would_not_look_at(effsearch: Effsearch) -> None
     )
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_timed(
+    effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    words = ("profile", "--space", "tiny.yaml", "--latency", "--out")
+    refuses(effsearch(*words, "folder"), 2, "folder is a folder: name a file in it")
+    refuses(
+        effsearch(*words, "/proc/t.json"), 1, "cannot write /proc/t.json"
+    )  # even root makes no file there
+    assert times["num_timed"] == 0
+
+
 def test_a_space_called_like_a_path_keeps_its_table_in_the_cache(
     effsearch: Effsearch, tmp_path: Path, times: dict[str, Any]
 ) -> None:
@@ -262,6 +303,30 @@ def test_whoever_takes_a_table_is_told_that_the_machine_was_busy(
     resumed = effsearch(*words)
     for done in (first, again, resumed):
         assert "other programs had the processor for 40%" in done.err
+        assert f"when the machine is quiet, {MEASURE} measures it anew, for all searches after" in done.err
+    assert "this run keeps to it" in resumed.err
+
+
+def test_a_table_of_a_busy_machine_is_measured_anew_by_the_command_that_is_named(
+    effsearch: Effsearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (*SEARCH, "--max-latency", BOUND, "--trials", "3", "--dry-run")
+
+    def measured_on(share: float, *command: str) -> str:
+        monkeypatch.setattr(measure_table, "processor_share", lambda working, seconds: share)
+        return effsearch(*command).err
+
+    measured_on(0.6, *words)
+    (path,) = (tmp_path / "cache" / "latency").iterdir()
+    measured_on(0.98, *MEASURE.split()[1:])
+    assert from_json(path.read_text(), source="").processor_share == 0.98
+    said = measured_on(0.5, *words)
+    assert "other programs" not in said
+    assert "measured just now" not in said
+    assert f"searches still go by the table of when it was quiet, {path}" in measured_on(
+        0.5, *MEASURE.split()[1:]
+    )
+    assert from_json(path.read_text(), source="").processor_share == 0.98
 
 
 def test_measurements_that_somebody_has_damaged_are_not_gone_by(effsearch: Effsearch, tmp_path: Path) -> None:

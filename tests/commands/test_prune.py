@@ -47,7 +47,7 @@ Prune = Callable[..., Done]
 def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """A folder with images, a spec and a training of it that has learned them."""
     from effsearch.commands.placement import Placement
-    from effsearch.commands.training.plan import TrainOptions
+    from effsearch.commands.training.options import TrainOptions
     from effsearch.commands.training.train import run_train
     from effsearch.commands.watching import Watcher
 
@@ -140,6 +140,10 @@ def test_every_bound_holds(prune: Prune) -> None:
     report = prune("--max-params", f"{few}", "--json").json
     assert report["multiply_adds"] <= HALF
     assert report["params"] <= few
+    (line,) = report["remarks"]
+    assert line.startswith("the bound on FLOPs leaves ")
+    assert "that on params holds first; --share global" in line
+    assert line in report["notes"]
 
 
 def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -> None:
@@ -159,7 +163,15 @@ def test_what_comes_out_goes_on_everywhere(prune: Prune, effsearch: Effsearch) -
     best = "pruned/checkpoints/best.safetensors"
     assert more["init"]["path"] == best
     assert (more["network"], more["data"]) == ("pruned", "colours")
-    by_hand = ("pruned/specs/trained.json", "--data", "colours", "--init", best)
+    by_hand = (
+        "pruned/specs/trained.json",
+        "--data",
+        "colours",
+        "--init",
+        best,
+        "--lr",
+        str(0.2 / 4 * 32 / 128),
+    )
     same = effsearch("train", *by_hand, *words, "--run", "by-hand").json
     assert same["test"] == more["test"]
     assert same_tensors(weights_of("more"), weights_of("by-hand"))
@@ -286,9 +298,15 @@ def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
     refuses(prune(), 1, "pruned.safetensors are damaged")
 
 
-def test_other_settings_are_refused(prune: Prune) -> None:
+def test_other_settings_are_refused_before_an_image_is_decoded(
+    prune: Prune, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert prune().code == 0
+    monkeypatch.setenv("EFFSEARCH_CACHE", "untouched")
+    refuses(prune(budget=f"{HALF - 1}-FLOPs"), 2, "--budget was")
+    refuses(prune("--lr", "0.1"), 2, "--lr was")
     refuses(prune("--divisor", "4"), 2, "--divisor was 8, now 4")
+    assert not Path("untouched").exists()
 
 
 def test_what_cannot_be_pruned_is_one_line(prune: Prune) -> None:

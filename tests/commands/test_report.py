@@ -68,7 +68,7 @@ def test_what_could_not_be_read_is_said(effsearch: Effsearch, run: Path) -> None
 def test_a_report_is_refused_in_one_line(effsearch: Effsearch, run: Path) -> None:
     refuses(effsearch("report", "nowhere"), 2, "no run at nowhere")
     refuses(effsearch("report", str(run), "--out", "page.pdf"), 2, "must end in .html", "page.pdf")
-    refuses(effsearch("report", str(run), "--out", "no/such/folder/page.html"), 1, "cannot write")
+    refuses(effsearch("report", str(run), "--out", "no/such/folder/page.html"), 2, "there is no folder")
     with create_or_resume(
         Path("trained"), command="train", settings={}, free_settings=frozenset(), now=datetime.now(UTC)
     ):

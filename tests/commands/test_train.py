@@ -19,15 +19,18 @@ import torch
 from safetensors.torch import load_file
 
 from effsearch.commands.placement import Placement
-from effsearch.commands.training import plan
+from effsearch.commands.training import beginning
+from effsearch.commands.training.options import TrainOptions
 from effsearch.proxy_train.full import loop
 from effsearch.results.plots.collect import _families_of
+from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 from effsearch.space.text import from_json, to_json
 
 from ..conftest import Done, Effsearch, refuses, write_colours
+from .conftest import one_score, train_by
 
 SPEC = ModelSpec(
     stem=StemSpec(out_channels=8),
@@ -268,6 +271,94 @@ def test_a_run_s_winner_is_trained_on_its_data_splits_and_strides(effsearch: Eff
     assert (settings["split_seed"], settings["seed"], settings["num_removed_strides"]) == (7, 0, 1)
 
 
+def test_a_search_notes_what_its_winner_came_to_and_its_page_shows_it(effsearch: Effsearch) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    words = ("train", "search", "--batch-size", "32", "--device", "cpu", "--json", "--run")
+    first = effsearch(*words, "one", "--epochs", "1").json
+    effsearch(*words, "one", "--epochs", "1")  # ended before: the same again
+    second = effsearch(*words, "two", "--epochs", "2").json
+    noted = json.loads(Path("search", "full_trainings.json").read_text())["trainings"]
+    assert [(row["trained_in"], row["test_accuracy"]) for row in noted] == [
+        (one["run"], one["test"]["accuracy"]) for one in (first, second)
+    ]
+    assert {row["network_hash"] for row in noted} == {network_hash(SPEC)}
+    assert "full_trainings" in effsearch("report", "search", "--json").json["sections"]
+    assert "Trained fully" in Path("search", "report.html").read_text("utf-8")
+    Path("search", "full_trainings.json").unlink()
+    Path("search", "full_trainings.json").mkdir()
+    ended = effsearch(*words, "two", "--epochs", "2")
+    assert ended.code == 0
+    assert "it is not noted in search: " in ended.err
+    effsearch("train", "two", *words[2:], "three", "--epochs", "1")  # no search's winner any more
+    assert not list(Path("two").glob("full_trainings*"))
+
+
+def test_the_run_that_searched_the_coefficients_stands_for_its_family(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("search"))
+    shutil.rmtree("search/family")
+    Path("net.json").write_text(to_json(SPEC))
+    search = (
+        "--images",
+        "60",
+        "--epochs",
+        "1",
+        "--seeds",
+        "1",
+        "--trials",
+        "1",
+        "--workers",
+        "1",
+        "--phi",
+        "1",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        train_by(patch, one_score)
+        of_search = ("scale", "--base", "search", *search, "--run", "grown")
+        assert effsearch(*of_search).code == 0
+        by_itself = (
+            "scale",
+            "--base",
+            "net.json",
+            "--data",
+            "colours",
+            "--out",
+            "nets",
+            *search,
+            "--run",
+            "own",
+        )
+        assert effsearch(*by_itself).code == 0
+        words = ("--family", "--epochs", "1", "--batch-size", "32", "--device", "cpu", "--json")
+        report = effsearch("train", "grown", *words).json
+        assert [one["run"].split("/")[:-1] for one in report["trained"]] == 2 * [
+            ["search", "family", "trained"]
+        ]
+        settings = json.loads(Path(report["trained"][0]["run"], "settings.json").read_text())["settings"]
+        assert settings["split_seed"] == 7  # the search's: its test images stay unseen
+        again = effsearch("train", "search", *words)
+        assert again.err.count("has ended before") == 2
+        report = effsearch("train", "own", *words).json
+        assert [one["run"].split("/")[:-1] for one in report["trained"]] == 2 * [["nets", "trained"]]
+        assert report["trained"][0]["data"] == "colours"
+        assert json.loads(Path("nets/family.json").read_text())["base_trained"]["accuracy"] >= 0
+        Path("nets/family.json").unlink()
+        refuses(effsearch("train", "own", *words), 2, "the family of own is not at nets/family.json", "scale")
+        Path("own/specs/base.json").unlink()
+        refuses(
+            effsearch("train", "own", *words),
+            2,
+            "own does not say where its family is: the same effsearch scale",
+        )
+        assert effsearch(*by_itself).code == 0
+        assert effsearch("train", "own", *words).code == 0
+        Path("own/report.json").unlink()
+        refuses(effsearch("train", "own", *words), 2, "has no result yet")
+
+
 def test_a_family_is_trained_member_by_member_and_its_record_says_so(effsearch: Effsearch) -> None:
     write_colours(Path("colours"))
     baseline_run(Path("search"))
@@ -312,7 +403,7 @@ def test_few_images_get_a_smaller_batch_unless_one_is_named(effsearch: Effsearch
         ("train efficientnet-b0 --data nowhere", 2, "no data at nowhere"),
         ("train efficientnet-b0 --recipe slow", 2, "--recipe"),
         ("train efficientnet-b0 --resolution 4", 2, "--resolution must be from 8 to 1024, got 4"),
-        ("train efficientnet-b0 --family", 2, "needs a baseline run with a family"),
+        ("train efficientnet-b0 --family", 2, "needs a baseline or scale run with a family"),
         ("train net.json --data colours --epochs 0", 2, "--epochs must be from 1"),
         ("train net.json --data colours --lr nan", 2, "--lr must be from 0"),
         ("train net.json --data colours --batch-size 1", 2, "--batch-size must be from 2"),
@@ -378,15 +469,15 @@ def test_data_is_the_same_however_its_path_is_written(
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     Path("others").mkdir()
-    monkeypatch.setattr(plan, "data_of_base", lambda base: "photos")
-    monkeypatch.setattr(plan, "stored_setting", lambda run, name: 7)
+    monkeypatch.setattr(beginning, "data_of_base", lambda base: "photos")
+    monkeypatch.setattr(beginning, "stored_setting", lambda run, name: 7)
     base: Any = SimpleNamespace(run=Path("run"))
 
     def settled(data: str | None) -> tuple[str, int]:
-        options = plan.TrainOptions(
+        options = TrainOptions(
             network="run", data=data, placement=Placement(num_workers=1), runs_root=Path("runs")
         )
-        return plan._data_and_seed(options, base)
+        return beginning.data_and_seed(options, base)
 
     for same in (None, "photos", "photos/", "./photos", str(tmp_path / "photos")):
         assert settled(same) == ("photos", 7)
@@ -451,6 +542,16 @@ def test_a_training_is_begun_with_what_another_has_left(train: Train, effsearch:
     assert (settings["split_seed"], settings["seed"], settings["data"]) == (5, 0, "colours")
     assert settings["init"] == "run/checkpoints/best.safetensors"
     assert effsearch("train", "run", *words).json == report
+    first = json.loads(Path("run", "settings.json").read_text())["settings"]["training"]
+    assert (
+        settings["training"]["learning_rate"] == first["learning_rate"] / 4
+    )  # what was learned is not undone
+    assert any("gone on from at 0.25 of the recipe's rate" in line for line in report["notes"])
+    other = (*words[:4], "--device", "cpu", "--init", "run/checkpoints/last.safetensors", "--run", "other")
+    assert "of the recipe's rate" not in effsearch("train", "run", *other).err
+    assert (
+        effsearch("train", "run", *other[:6], "--run", "other").code == 0
+    )  # it goes on at the rate it began with
     named = effsearch("train", "run", "--init", "run/checkpoints/last.safetensors", *words)
     refuses(named, 2, "init was run/checkpoints/best.safetensors")
     Path("run", "report.json").unlink()

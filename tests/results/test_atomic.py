@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from effsearch.results import atomic
-from effsearch.results.atomic import write_bytes_atomic, write_text_atomic
-from effsearch.space.errors import RunError
+from effsearch.results.atomic import require_writable, write_bytes_atomic, write_text_atomic
+from effsearch.space.errors import RunError, UsageError
 
 
 def test_text_is_written_as_utf8_and_replaces_what_was_there(tmp_path: Path) -> None:
@@ -94,3 +94,30 @@ def test_a_file_system_that_cannot_sync_folders_is_good_enough(
     monkeypatch.setattr(os, "fsync", refuse_folders)
     write_text_atomic(tmp_path / "file", "x")
     assert len(calls) == 2
+
+
+def test_what_could_not_be_written_is_known_before_the_work_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old.json").write_text("old")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("new.json", "old.json"):
+        require_writable(tmp_path / name)
+    require_writable(tmp_path / "a" / "b" / "new.png", makes_folders=True)
+    with pytest.raises(UsageError, match="is a folder: name a file in it"):
+        require_writable(tmp_path)
+    with pytest.raises(UsageError, match=r"there is no folder .*none"):
+        require_writable(tmp_path / "none" / "t.json")
+    with pytest.raises(UsageError, match="pipe is no file that can be replaced"):
+        require_writable(tmp_path / "pipe")
+    with pytest.raises(RunError, match=r"cannot write .*t\.png: Not a directory"):
+        require_writable(tmp_path / "old.json" / "t.png", makes_folders=True)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(RunError, match=r"cannot write .*new\.json: Permission denied"):
+        require_writable(tmp_path / "new.json")
+    assert sorted(os.listdir(tmp_path)) == ["old.json", "pipe"]
+    assert (tmp_path / "old.json").read_text() == "old"

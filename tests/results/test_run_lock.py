@@ -157,3 +157,15 @@ def test_what_is_no_run_is_not_touched_by_a_claim(tmp_path: Path) -> None:
     with claimed_run(tmp_path), claimed_run(None), claimed_run(tmp_path / "cat.jpg" / "run"):
         assert os.listdir(tmp_path) == ["cat.jpg"]
     assert os.listdir(tmp_path) == ["cat.jpg"]
+
+
+def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("nowhere/else")
+    with (
+        pytest.raises(RunError, match=r"cannot write .*dangling: File exists"),
+        claimed_run(tmp_path / "dangling"),
+    ):
+        pass
+    (tmp_path / "file").write_text("")
+    with claimed_run(tmp_path / "file" / "run"):  # the command says that it is no folder, in words of its own
+        pass

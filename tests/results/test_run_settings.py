@@ -8,7 +8,7 @@ import typer
 
 from effsearch import cli
 from effsearch.results.run_dir import create_or_resume
-from effsearch.results.run_settings import OPTIONS, OPTIONS_OF, option_of
+from effsearch.results.run_settings import NOT_SET, OPTIONS, OPTIONS_OF, option_of, refuse_other_settings
 from effsearch.space.errors import UsageError
 
 
@@ -75,3 +75,34 @@ def test_what_all_commands_share_is_typed_somewhere() -> None:
 )
 def test_a_setting_is_named_as_typed_where_it_is_typed(name: str, command: str, typed: str) -> None:
     assert option_of(name, command) == typed
+
+
+def test_what_is_known_of_the_settings_is_compared_and_the_rest_is_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored = {
+        "seed": 1,
+        "fidelity": {"num_images": 5, "num_epochs": 2},
+        "training": {"a": 1, "device": "cuda"},
+    }
+    create_or_resume(
+        Path("run"), command="baseline", settings=stored, free_settings=frozenset(), now=datetime.now(UTC)
+    ).close()
+
+    def refuse(known: dict[str, object], free: frozenset[str] = frozenset()) -> None:
+        refuse_other_settings(Path("run"), "baseline", known, free_settings=free)
+
+    refuse({"seed": 1, "fidelity.num_images": 5, "max_latency_nanoseconds": NOT_SET})
+    refuse({"seed": 2}, frozenset({"seed"}))
+    refuse({"training": stored["training"]})
+    refuse_other_settings(Path("none"), "baseline", {"seed": 2})
+    refuse_other_settings(None, "baseline", {"seed": 2})
+    with pytest.raises(UsageError, match="--seed was 1, now 2; --epochs was 2, now 3; give another --run"):
+        refuse({"seed": 2, "fidelity.num_epochs": 3})
+    with pytest.raises(UsageError, match="--max-latency was not set, now 5 ms"):
+        refuse({"max_latency_nanoseconds": 5_000_000})
+    with pytest.raises(UsageError, match="--device was cuda, now not set"):
+        refuse({"training": {"a": 1}})
+    with pytest.raises(UsageError, match="--seed was 1, now not set"):
+        refuse({"seed": NOT_SET})

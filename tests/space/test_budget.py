@@ -151,6 +151,13 @@ def test_several_budgets_that_do_not_hold_are_refused(text: str, message: str) -
         ("800µs", 800_000),
         ("0.02s", 20_000_000),
         ("7ns", 7),
+        ("5MS", 5_000_000),
+        ("5 Ms", 5_000_000),
+        (".005s", 5_000_000),
+        ("5000 US", 5_000_000),
+        ("5000\u03bcs", 5_000_000),  # the Greek letter, where the other is the sign for micro
+        ("5000\u00b5S", 5_000_000),
+        ("5.s", 5_000_000_000),
     ],
 )
 def test_bounds_on_latency_are_read_exactly(text: str, nanoseconds: int) -> None:
@@ -161,7 +168,13 @@ def test_bounds_on_latency_are_read_exactly(text: str, nanoseconds: int) -> None
     ("text", "message"),
     [
         ("5", "cannot read the latency '5': write it like 5ms, 800us or 0.02s"),
-        ("5MS", "cannot read the latency"),
+        ("5 m s", "cannot read the latency"),
+        ("5mss", "cannot read the latency"),
+        ("0,5ms", "cannot read the latency"),
+        ("1e3us", "cannot read the latency"),
+        ("5min", "cannot read the latency"),
+        ("", "cannot read the latency"),
+        ("\u0665ms", "cannot read the latency"),
         ("-5ms", "cannot read the latency"),
         ("ms", "cannot read the latency"),
         ("0ms", "a bound on latency must be above zero, got '0ms'"),

@@ -6,9 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from effsearch.commands import pools
-from effsearch.commands.ablating.plan import AblateOptions, AblationPlan, plan_ablation, run_settings
+from effsearch.commands.ablating.plan import (
+    FREE_SETTINGS,
+    AblateOptions,
+    AblationPlan,
+    plan_ablation,
+    run_settings,
+)
 from effsearch.commands.ablating.report import make_report, plan_notes
-from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
@@ -21,7 +26,6 @@ from effsearch.space.outcome import Evaluation
 from effsearch.space.text import to_json
 
 # More arms, factors, coefficients or seeds add to a run; what is trained stays what it was.
-FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes"}) | PLACEMENT_SETTINGS
 PLOT_FILE = "ablation.png"
 
 
@@ -37,7 +41,7 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
     with create_or_resume(
         options.run,
         command="ablate",
-        settings=run_settings(plan),
+        settings=run_settings(plan, options),
         free_settings=FREE_SETTINGS,
         now=datetime.now(UTC),
         runs_root=options.runs_root,

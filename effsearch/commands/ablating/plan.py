@@ -10,14 +10,14 @@ from effsearch.commands import proxy
 from effsearch.commands.ablating.inputs import read_coefficients
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import Base, data_of_base, read_base
-from effsearch.commands.placement import Placement
+from effsearch.commands.placement import PLACEMENT_SETTINGS, Placement
 from effsearch.commands.proxy import ProxyOptions
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_source
 from effsearch.proxy_train.data.listing import Source
 from effsearch.proxy_train.data.sources import open_source
-from effsearch.results.run_settings import refuse_foreign
+from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.search.ablation import AblationSettings
 from effsearch.search.fidelity import LADDER, LEAST_RESOLUTION, FidelityChoice, make_fidelity
 from effsearch.space.arms import Arm, base_arm, make_arm
@@ -27,6 +27,8 @@ from effsearch.space.outcome import Fidelity
 from effsearch.space.proxy import count_as_trained, fidelity_for
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
+
+FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes"}) | PLACEMENT_SETTINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,10 @@ def plan_ablation(options: AblateOptions, watcher: Watcher) -> AblationPlan:
     coefficients = read_coefficients(options.coefficients)
     refuse_foreign(options.run, command="ablate")  # before any image is read
     data = options.proxy.data or data_of_base(base)
+    known = _asked(options, base, coefficients, data) | proxy.named_fidelity(options.proxy, options.run)
+    if options.proxy.proxy_resolution is not None:
+        known["base_resolution"] = options.proxy.proxy_resolution
+    refuse_other_settings(options.run, "ablate", known, free_settings=FREE_SETTINGS)
     source = open_source(data, cache_dir=default_cache_dir(), progress=watcher.data_progress)
     stored_size = proxy.stored_setting(options.run, "image_resolution")
     images = _load(source, stored_size, options.proxy.seed, watcher)
@@ -213,22 +219,30 @@ def default_base_resolution(own: int, settings: AblationSettings) -> int:
     return min(own, max(LEAST_RESOLUTION, room))
 
 
-def run_settings(plan: AblationPlan) -> dict[str, Any]:
+def run_settings(plan: AblationPlan, options: AblateOptions) -> dict[str, Any]:
     """Give the settings that are stored with the run: what was asked, and what was settled."""
     return {
-        "base": plan.base.name,
+        **_asked(options, plan.base, plan.coefficients, plan.data),
         "base_spec": to_json(plan.base.spec),
-        "coefficients": dataclasses.asdict(plan.coefficients),
-        "data": plan.data,
         "data_fingerprint": plan.images.fingerprint,
         "image_resolution": plan.images.resolution,
         "base_resolution": plan.base_resolution,
-        **dataclasses.asdict(plan.settings),
         "fidelity": dataclasses.asdict(plan.proxy_fidelity),
-        "training": proxy.train_settings_record(
-            device=plan.placement.device, precision=plan.placement.precision
-        ),
         **plan.placement.to_settings(),
+    }
+
+
+def _asked(
+    options: AblateOptions, base: Base, coefficients: ScalingCoefficients, data: str
+) -> dict[str, Any]:
+    """Give those of `run_settings` that hang on no image."""
+    placement = options.placement
+    return {
+        "base": base.name,
+        "coefficients": dataclasses.asdict(coefficients),
+        "data": data,
+        **dataclasses.asdict(options.settings),
+        "training": proxy.train_settings_record(device=placement.device, precision=placement.precision),
     }
 
 

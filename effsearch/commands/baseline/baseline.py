@@ -7,22 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from effsearch.commands import pools
+from effsearch.commands.baseline.latency_check import LatencyCheck, measure_like
 from effsearch.commands.baseline.latency_plan import minutes_beside
 from effsearch.commands.baseline.latency_words import latency_warnings
-from effsearch.commands.baseline.plan import (
-    BaselineOptions,
-    BaselinePlan,
-    plan_baseline,
-    run_settings,
-)
+from effsearch.commands.baseline.options import BaselineOptions
+from effsearch.commands.baseline.plan import FREE_SETTINGS, BaselinePlan, plan_baseline
 from effsearch.commands.baseline.report import chance_warnings, make_report
 from effsearch.commands.baseline.screen_plan import describe_screen
 from effsearch.commands.baseline.screening import run_screen
+from effsearch.commands.baseline.settings import run_settings
 from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
 from effsearch.commands.explaining.explain import explain_run
-from effsearch.commands.latency_check import LatencyCheck, measure_like
-from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import Recorder
 from effsearch.commands.run_space import write_own_space
 from effsearch.commands.run_studies import reach_storage, storage_setting
@@ -48,8 +44,6 @@ from effsearch.space.errors import EffsearchError, UsageError
 from effsearch.space.outcome import ContinuedFidelity, Evaluation
 from effsearch.space.screen_scores import ScreenScores
 from effsearch.space.search_space import Point
-
-FREE_SETTINGS = frozenset({"num_trials", "minutes", "storage"}) | PLACEMENT_SETTINGS
 
 
 def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:

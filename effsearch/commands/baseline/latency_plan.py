@@ -30,6 +30,7 @@ def plan_latency(
     limit: int,
     space: SearchSpace,
     *,
+    space_name: str,
     run: Path | None,
     file: Path | None,
     resolution: int,
@@ -43,6 +44,7 @@ def plan_latency(
     """
     settled = settle_table(
         space,
+        space_name=space_name,
         run=run,
         file=file,
         resolution=resolution,

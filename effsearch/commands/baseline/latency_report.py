@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from effsearch.commands.latency_check import LatencyCheck
+from effsearch.commands.baseline.latency_check import LatencyCheck
 from effsearch.search.ranking import Ranked
 
 

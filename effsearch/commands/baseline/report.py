@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effsearch.commands.baseline.latency_check import LatencyCheck
 from effsearch.commands.baseline.latency_report import front_seconds, latency_fields, latency_record
-from effsearch.commands.latency_check import LatencyCheck
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.latency.measure import measure_latency
 from effsearch.proxy_train.measure import check_count

@@ -11,7 +11,7 @@ from effsearch.commands.exporting.paths import INT8, card_path, check_path, defa
 from effsearch.commands.exporting.trained import best_weights, read_trained
 from effsearch.commands.exporting.writers import Job, write_export
 from effsearch.commands.watching import Watcher
-from effsearch.results.atomic import sha256_of
+from effsearch.results.atomic import require_writable, sha256_of
 from effsearch.results.export.features import Feature, backbone_cost, find_features
 from effsearch.results.export.onnx_model import onnx_outputs, require_onnx
 from effsearch.results.json_files import write_json
@@ -67,6 +67,7 @@ def run_export(options: ExportOptions, watcher: Watcher) -> dict[str, Any]:
     features = find_features(base.spec) if options.has_features else ()
     out = options.out or default_path(base.name, options.target)
     check_path(out, options.target, weights=weights)
+    require_writable(out)
     known = known_of(base, weights)
     written = write_export(
         Job(

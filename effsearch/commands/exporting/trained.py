@@ -37,7 +37,7 @@ def best_weights(base: Base) -> Path | None:
     """Give the best weights of a train run, None of anything else."""
     if base.run is None or not is_training(base.run):
         return None
-    from effsearch.commands.training.plan import CHECKPOINTS
+    from effsearch.commands.training.beginning import CHECKPOINTS
     from effsearch.proxy_train.full.checkpoint import BEST_FILE
 
     return base.run / CHECKPOINTS / BEST_FILE

@@ -10,12 +10,15 @@ from effsearch.commands.exporting.trained import best_weights, read_trained
 from effsearch.commands.inputs import Base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import stored_setting
+from effsearch.commands.training.beginning import KEPT_RATE_SHARE
 from effsearch.commands.training.plan import Fitting, TrainPlan
+from effsearch.commands.training.settings import named_recipe
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
 from effsearch.proxy_train.full.training import FullTraining, fill_batch, for_recipe
 from effsearch.proxy_train.pruning.prune import PruneSettings
 from effsearch.results.atomic import sha256_of
+from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.space.budget import Budget, short_count
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
@@ -24,7 +27,6 @@ from effsearch.space.spec import ModelSpec
 
 ASKER = "effsearch prune"
 NUM_EPOCHS = 10  # of the training afterwards, where the user names none
-RATE_SHARE = 0.25  # of the recipe's learning rate: the network has learned already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +85,24 @@ def plan_pruning(options: PruneOptions, watcher: Watcher) -> PrunePlan:
             "place of the network"
         )
     check_budget(base, options.budget)
+    refuse_foreign(options.run, command="prune")
+    own = stored_setting(base.run, "data")
+    data = str(options.data or own)
+    split_seed = _split_seed(options, base)
+    known = _asked(options, base, weights, data=data, split_seed=split_seed) | named_recipe(
+        options.recipe, options.num_epochs, options.batch_size, options.learning_rate, options.placement
+    )
+    refuse_other_settings(options.run, "prune", known)
     images = load_run_images(base, options.data, watcher, asker=ASKER)
     recipe = fine_tune_recipe(options, base.spec, num_images=len(images.train))
     notes = []
     if base.spec.resolution > images.resolution:
         notes.append(f"images of {images.resolution} px are enlarged to {base.spec.resolution}")
-    own = stored_setting(base.run, "data")
-    is_own = options.data in (None, own)
-    seeds = [stored_setting(base.run, name) for name in ("split_seed", "seed")] if is_own else []
     train = TrainPlan(
         name=base.name,
         spec=base.spec,
-        data=str(options.data or own),
-        split_seed=next((int(seed) for seed in seeds if seed is not None), 0),
+        data=data,
+        split_seed=split_seed,
         images=images,
         training=FullTraining(
             recipe=recipe,
@@ -141,7 +148,9 @@ def fine_tune_recipe(options: PruneOptions, spec: ModelSpec, *, num_images: int)
         num_epochs=NUM_EPOCHS if options.num_epochs is None else options.num_epochs,
         batch_size=batch_size,
         learning_rate=(
-            options.learning_rate if options.learning_rate is not None else RATE_SHARE * recipe.learning_rate
+            options.learning_rate
+            if options.learning_rate is not None
+            else KEPT_RATE_SHARE * recipe.learning_rate
         ),
         reference_batch=batch_size if named else recipe.reference_batch,
     )
@@ -151,26 +160,39 @@ def run_settings(plan: PrunePlan, options: PruneOptions) -> dict[str, Any]:
     """Give the settings that are stored with the run: all that the weights depend on."""
     train, placement = plan.train, options.placement
     return {
-        "network": plan.base.name,
-        "network_hash": network_hash(plan.base.spec),  # before pruning
-        "weights": str(plan.weights),
-        "weights_sha256": _sha256_of(plan.weights),
-        "budget": str(plan.budget),
-        "budget_limits": plan.budget.limits(),
-        "pruning": dataclasses.asdict(plan.settings),
-        "data": train.data,
+        **_asked(options, plan.base, plan.weights, data=train.data, split_seed=train.split_seed),
         "data_fingerprint": train.images.fingerprint,
         "image_resolution": train.images.resolution,
         "num_classes": train.images.num_classes,
-        "split_seed": train.split_seed,
-        "resolution": train.training.resolution,
-        "seed": train.training.seed,
         "training": {
             **dataclasses.asdict(train.training.recipe),
             **({} if placement.device == "cpu" else {"device": placement.device}),
             **({} if placement.precision == "float32" else {"precision": placement.precision}),
         },
     }
+
+
+def _asked(options: PruneOptions, base: Base, weights: Path, *, data: str, split_seed: int) -> dict[str, Any]:
+    """Give those of `run_settings` that hang on no image."""
+    return {
+        "network": base.name,
+        "network_hash": network_hash(base.spec),  # before pruning
+        "weights": str(weights),
+        "weights_sha256": _sha256_of(weights),
+        "budget": str(options.budget),
+        "budget_limits": options.budget.limits(),
+        "pruning": dataclasses.asdict(options.settings),
+        "data": data,
+        "split_seed": split_seed,
+        "resolution": base.spec.resolution,
+        "seed": options.seed,
+    }
+
+
+def _split_seed(options: PruneOptions, base: Base) -> int:
+    is_own = options.data in (None, stored_setting(base.run, "data"))
+    seeds = [stored_setting(base.run, name) for name in ("split_seed", "seed")] if is_own else []
+    return next((int(seed) for seed in seeds if seed is not None), 0)
 
 
 def _sha256_of(path: Path) -> str:

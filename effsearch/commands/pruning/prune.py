@@ -10,8 +10,8 @@ from torch import Tensor
 
 from effsearch.commands.pruning.plan import PruneOptions, PrunePlan, plan_pruning, run_settings
 from effsearch.commands.pruning.report import make_report, width_rows
+from effsearch.commands.training.beginning import CHECKPOINTS
 from effsearch.commands.training.history import write_history
-from effsearch.commands.training.plan import CHECKPOINTS
 from effsearch.commands.training.report import describe_training
 from effsearch.commands.training.train import said_where_it_goes_on, score_test, train_in, training_device
 from effsearch.commands.watching import Watcher
@@ -153,6 +153,8 @@ def prune_planned(model: Network, plan: PrunePlan, compute: Compute, watcher: Wa
         raise RunError(f"{error}; give --device cpu") from error
     for line in pruned.kept:
         watcher.say(f"left whole: {line}")
+    for line in pruned.remarks:
+        watcher.say(line)
     after = _score(pruned.model, images, spec.resolution, compute)
     left = pruned.model.to("cpu")
     # The spec is what is trained and exported: the recipe may set aside dropout and change the norms' momentum.
@@ -170,6 +172,7 @@ def prune_planned(model: Network, plan: PrunePlan, compute: Compute, watcher: Wa
             "right_after": _measured(model_spec, after),
             "widths": width_rows(spec, left.spec),
             "kept": list(pruned.kept),
+            "remarks": list(pruned.remarks),
         },
     )
 

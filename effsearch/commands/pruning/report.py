@@ -31,7 +31,10 @@ def make_report(
     """Give what a pruning came to, as JSON values: a training's report, and what was before it."""
     report = make_train_report(run, train, rows, test, None, None, compute, ALONE)
     best = report["best"]["accuracy"]
-    notes = list(report["notes"])
+    notes = [
+        *report["notes"],
+        *record.get("remarks", []),
+    ]  # which a pruning from before they were made has none of
     if best < record["right_after"]["accuracy"]:
         notes.append(
             "the training afterwards has lost validation accuracy: give more --epochs or a lower --lr; the weights "

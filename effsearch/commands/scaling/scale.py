@@ -61,7 +61,7 @@ def run_scale(options: ScaleOptions, watcher: Watcher) -> dict[str, Any]:
     if coefficients is None and options.needs_coefficients:
         from effsearch.commands.scaling.search import search_for_base
 
-        coefficients, searched = search_for_base(options, base, watcher)
+        coefficients, searched = search_for_base(options, base, watcher, family=out / FAMILY_RECORD)
         options, unreachable = within_reach(base, coefficients, options)
         notes += unreachable + searched["warnings"]
         members = make_family(base, coefficients, options)

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from effsearch.commands import pools, proxy
@@ -18,8 +19,8 @@ from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import read_settings
-from effsearch.results.run_settings import refuse_foreign
+from effsearch.results.run_files import BASE_SPEC, read_settings
+from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.search.coefficients.candidates import (
     COST_TOLERANCE,
     CandidateList,
@@ -36,15 +37,22 @@ from effsearch.space.canonical import network_hash
 from effsearch.space.coefficients import ScalingCoefficients
 from effsearch.space.outcome import Evaluation, Fidelity
 from effsearch.space.scaling import BuildRules
+from effsearch.space.text import to_json
 
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "num_seeds", "has_check", "storage"}) | PLACEMENT_SETTINGS
 NUM_SHOWN = 3  # of what is left out
 
 
 def search_for_base(
-    options: ScaleOptions, base: Base, watcher: Watcher
+    options: ScaleOptions, base: Base, watcher: Watcher, *, family: Path
 ) -> tuple[ScalingCoefficients, dict[str, Any]]:
     """Give the coefficients that suit a base best, and what was found on the way as JSON values.
+
+    Args:
+        options: What the user says.
+        base: What is to grow.
+        watcher: Is told how far it is.
+        family: Where the record of the family will be, for `effsearch train RUN --family`.
 
     Raises:
         EffsearchError: The data or the run cannot be used, nothing can be compared, or trainings keep failing.
@@ -55,6 +63,9 @@ def search_for_base(
     refuse_foreign(options.run, command="scale")  # before any image is read
     storage = reach_storage(options.storage, options.run)
     proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
+    known = _asked(options, settings, base, proxy_options)
+    fidelity_known = proxy.named_fidelity(proxy_options, options.run)
+    refuse_other_settings(options.run, "scale", known | fidelity_known, free_settings=FREE_SETTINGS)
     images = proxy.load_proxy_images(proxy_options, watcher)
     stored = proxy.stored_fidelity(options.run) or _fidelity_of_base(base, proxy_options, images.resolution)
     placement = fill_gpus(
@@ -94,19 +105,11 @@ def search_for_base(
             f"networks are trained at up to {largest} px and the images are {images.resolution} px: above that gamma "
             "is upsampling, and not really measured; a smaller --proxy-resolution leaves it room"
         )
-    record = {
-        "base": base.name,
-        "base_network": network_hash(base.spec),
-        "base_resolution": base.spec.resolution,
-        "data": proxy_options.data,
+    record = known | {
         "image_resolution": images.resolution,
         "data_fingerprint": images.fingerprint,
-        **dataclasses.asdict(settings),
         "search_rules": dataclasses.asdict(rules),
         "fidelity": dataclasses.asdict(choice.fidelity),
-        "training": proxy.train_settings_record(
-            device=placement.device, precision=placement.precision, train_function=placement.train_function
-        ),
         **placement.to_settings(),
         **storage_setting(storage),
     }
@@ -120,6 +123,7 @@ def search_for_base(
     ) as run:
         watcher.say(f"run: {run.path}{' (resumed)' if run.is_resumed else ''}")
         watcher.follow(run)
+        run.write_spec(BASE_SPEC, to_json(base.spec))
         with RunStudies(run, storage, studies={STUDY_NAME: False}, watcher=watcher) as studies:
             result = _search(run, listed, settings, images, choice, placement, studies, watcher)
         found = coefficient_report(
@@ -127,8 +131,33 @@ def search_for_base(
         )
         report = {"run": str(run.path), **found, "warnings": studies.warnings}
         coefficients = result.best.coefficients
-        run.write_result({"base": base.name, "coefficients": dataclasses.asdict(coefficients), **report})
+        run.write_result(
+            {
+                "base": base.name,
+                "base_run": None if base.run is None else str(base.run),
+                "family_record": str(family),
+                "coefficients": dataclasses.asdict(coefficients),
+                **report,
+            }
+        )
     return coefficients, report
+
+
+def _asked(
+    options: ScaleOptions, settings: CoefficientSettings, base: Base, proxy_options: ProxyOptions
+) -> dict[str, Any]:
+    """Give those of the stored settings that hang on no image."""
+    placement = options.placement
+    return {
+        "base": base.name,
+        "base_network": network_hash(base.spec),
+        "base_resolution": base.spec.resolution,
+        "data": proxy_options.data,
+        **dataclasses.asdict(settings),
+        "training": proxy.train_settings_record(
+            device=placement.device, precision=placement.precision, train_function=placement.train_function
+        ),
+    }
 
 
 def search_rules(build: BuildRules, divisor: int) -> BuildRules:

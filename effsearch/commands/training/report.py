@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from effsearch.commands.training.plan import CHECKPOINTS, TrainOptions, TrainPlan
+from effsearch.commands.training.beginning import CHECKPOINTS
+from effsearch.commands.training.options import TrainOptions
+from effsearch.commands.training.plan import TrainPlan
 from effsearch.proxy_train.device import Compute
 from effsearch.proxy_train.full.checkpoint import BEST_FILE, LAST_FILE, EpochRow
 from effsearch.proxy_train.full.group import Group

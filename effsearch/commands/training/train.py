@@ -9,21 +9,17 @@ from typing import Any
 import torch
 
 from effsearch.commands.placement import Placement
+from effsearch.commands.training.beginning import CHECKPOINTS, needs_no_initial, with_initial
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
-from effsearch.commands.training.plan import (
-    CHECKPOINTS,
-    TrainOptions,
-    TrainPlan,
-    needs_no_initial,
-    plan_training,
-    run_settings,
-    with_initial,
-)
+from effsearch.commands.training.options import TrainOptions
+from effsearch.commands.training.plan import TrainPlan, plan_training
 from effsearch.commands.training.report import (
     describe_training,
     epoch_words,
     make_report,
 )
+from effsearch.commands.training.search_note import note_in_search
+from effsearch.commands.training.settings import run_settings
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
@@ -64,7 +60,10 @@ def run_train(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | None:
         plan = plan_training(options, watcher, group=group)
         if group.is_first:
             group.wait()
-        return train_planned(plan, options, watcher, compute=compute, group=group)
+        report = train_planned(plan, options, watcher, compute=compute, group=group)
+    if report is not None and plan.search is not None:
+        note_in_search(plan.search, report, watcher)
+    return report
 
 
 @contextlib.contextmanager

@@ -35,6 +35,11 @@ class Part:
     outputs: frozenset[str]  # names of the layers that are so wide
     inputs: frozenset[str]  # and of those that read so many channels
     scores: tuple[float, ...]  # importance of its channels, ascending
+    whole: int = 0  # its width before the first of several steps; 0: this one
+
+    def widths_below(self, divisor: int) -> list[int]:
+        """Give the widths that it may come down to, the largest first."""
+        return widths_below(self.width, divisor, whole=self.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ def _chunks(
     whole = count_cost(spec)
     found = []
     for part in parts:
-        steps = widths_below(part.width, divisor)
+        steps = part.widths_below(divisor)
         above = part.width
         for width in steps:
             gone = part.scores[part.width - above : part.width - width]
@@ -139,9 +144,15 @@ def _chunks(
     return found
 
 
-def widths_below(width: int, divisor: int) -> list[int]:
-    """Give the widths that a part may come down to, the largest first."""
-    least = max(divisor, -(-int(width * LEAST_SHARE) // divisor) * divisor)
+def widths_below(width: int, divisor: int, *, whole: int = 0) -> list[int]:
+    """Give the widths that a part may come down to, the largest first.
+
+    Args:
+        width: Of the part as it is.
+        divisor: Of the widths.
+        whole: Its width before anything went, a share of which stays however many steps there are; 0: the same.
+    """
+    least = max(divisor, -(-int((whole or width) * LEAST_SHARE) // divisor) * divisor)
     return list(range((width - 1) // divisor * divisor, least - 1, -divisor))
 
 
@@ -185,11 +196,9 @@ def _settle(spec: ModelSpec, parts: Sequence[Part], chunks: Sequence[_Chunk], di
             if part is None or part.name in moved:
                 return None
             moved.add(part.name)
-            smaller = [width for width in widths_below(part.width, divisor) if width < widths[part.name]]
+            smaller = [width for width in part.widths_below(divisor) if width < widths[part.name]]
             larger = [
-                width
-                for width in (part.width, *widths_below(part.width, divisor))
-                if width > widths[part.name]
+                width for width in (part.width, *part.widths_below(divisor)) if width > widths[part.name]
             ]
             if not (smaller or larger):
                 return None

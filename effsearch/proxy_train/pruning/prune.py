@@ -10,6 +10,7 @@ from torch import Tensor
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.pruning.choose import Choice, Part, Ranking, choose_widths
 from effsearch.proxy_train.pruning.importance import Importance, score_channels, settle_norms
+from effsearch.proxy_train.pruning.remarks import narrow_words, unspent_words
 from effsearch.proxy_train.pruning.units import Unit, Units, find_units
 from effsearch.space.budget import Budget
 from effsearch.space.cost import Cost, count_cost
@@ -45,6 +46,7 @@ class Pruned:
 
     model: Network  # in eval mode, its norms' statistics settled
     kept: tuple[str, ...]  # what was left whole, and why
+    remarks: tuple[str, ...] = ()  # lines for people: which bound is not spent, and what has all but gone
 
 
 def prune_network(
@@ -72,6 +74,7 @@ def prune_network(
     """
     kept: tuple[str, ...] = ()
     start = count_cost(model.spec)
+    whole = widths_of(model.spec)  # by the names that layers have by now
     for step in range(1, settings.num_steps + 1):
         bounds = budget_of_step(budget, start, step, settings.num_steps)
         if bounds.allows(count_cost(model.spec)):
@@ -83,16 +86,21 @@ def prune_network(
         units = [unit for unit in found.units if unit.name in scores]
         choice = choose_widths(
             model.spec,
-            [part_of(unit, scores[unit.name]) for unit in units],
+            [part_of(unit, scores[unit.name], whole=whole[unit.name]) for unit in units],
             bounds,
             divisor=settings.divisor,
             ranking=settings.ranking,
         )
         remove_channels(found, units, scores, choice)
+        names = renamed_blocks(model.spec, choice.spec)
+        whole = {_renamed(name, names): width for name, width in whole.items()}
         model = rebuilt(model, choice.spec)
         settle_norms(model, norm_batches)
         say(f"step {step} of {settings.num_steps}: {count_cost(model.spec).multiply_adds:,} multiply-adds")
-    return Pruned(model, kept)
+    remarks = unspent_words(count_cost(model.spec), budget, ranking=settings.ranking)
+    if settings.ranking != "even":
+        remarks += narrow_words(whole, widths_of(model.spec))
+    return Pruned(model, kept, tuple(remarks))
 
 
 def require_reach(model: Network, budget: Budget, settings: PruneSettings) -> None:
@@ -160,10 +168,16 @@ def shapes_of(model: Network) -> dict[str, int]:
     return {name: len(model.get_submodule(name).weight) for name in widths_of(model.spec)}  # type: ignore[arg-type]  # a tensor
 
 
-def part_of(unit: Unit, scores: Sequence[Tensor]) -> Part:
-    """Give a unit as the choice sees it: the least important channels of all its groups go together."""
+def part_of(unit: Unit, scores: Sequence[Tensor], *, whole: int = 0) -> Part:
+    """Give a unit as the choice sees it: the least important channels of all its groups go together.
+
+    Args:
+        unit: As it is.
+        scores: Importance of the channels of each of its groups.
+        whole: Its width before the first of several steps; 0: this one.
+    """
     sums = torch.stack([one.detach().double().sort().values for one in scores]).sum(0)
-    return Part(unit.name, unit.width, unit.outputs, unit.inputs, tuple(sums.tolist()))
+    return Part(unit.name, unit.width, unit.outputs, unit.inputs, tuple(sums.tolist()), whole)
 
 
 def _renamed(name: str, blocks: dict[str, str]) -> str:

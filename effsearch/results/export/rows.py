@@ -56,8 +56,9 @@ def table_rows(
 
 
 def width_inside(block: PlacedBlock) -> int:
-    """Give a block's expanded width; its input's where it does not expand."""
-    if "expand" in block.layers or "project" in block.layers:
+    """Give a block's expanded width; its input's where it does not expand, or has nothing inside, as an identity."""
+    is_filled = "depthwise" in block.layers or "fused" in block.layers
+    if is_filled and ("expand" in block.layers or "project" in block.layers):
         return block.expanded
     return block.in_channels
 

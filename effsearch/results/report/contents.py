@@ -20,6 +20,7 @@ from effsearch.results.report.json_values import number_or_none
 from effsearch.results.run_files import (
     ENVIRONMENT_FILE,
     FAMILY_FILE,
+    FULL_TRAININGS_FILE,
     HISTORY_FILE,
     LEDGER_FILE,
     PRUNING_FILE,
@@ -64,6 +65,7 @@ class RunContents:
     starts: tuple[Mapping[str, Any], ...]
     certificates: tuple[Certificate, ...]
     family: Mapping[str, Any]  # family/family.json, empty where nobody scaled the winner
+    full_trainings: Mapping[str, Any]  # full_trainings.json, empty where nobody trained the winner fully
     importance: tuple[Mapping[str, str], ...]  # rows of importance.csv
     history: tuple[Mapping[str, str], ...]  # rows of history.csv, a training's epochs
     pruning: Mapping[str, Any]  # pruning.json, empty of all but a pruning that has pruned
@@ -98,6 +100,7 @@ def read_contents(run: Path) -> RunContents:
         starts=unread.attempt(lambda: _read_starts(run / ENVIRONMENT_FILE), ()),
         certificates=tuple(one for one in found if one is not None),
         family=unread.attempt(lambda: _read_if_there(run / FAMILY_FILE), {}),
+        full_trainings=unread.attempt(lambda: _read_if_there(run / FULL_TRAININGS_FILE), {}),
         importance=unread.attempt(lambda: _read_rows(run / IMPORTANCE_FILE), ()),
         history=unread.attempt(lambda: _read_rows(run / HISTORY_FILE), ()),
         pruning=unread.attempt(lambda: _read_if_there(run / PRUNING_FILE), {}),

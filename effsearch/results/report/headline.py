@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any  # a JSON value
 
 from effsearch.results.certificate import certificate_words
-from effsearch.results.latency_words import bound_words, network_words, time_words
+from effsearch.results.latency_words import bound_words, network_words
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.json_values import (
     list_of,
@@ -14,7 +14,7 @@ from effsearch.results.report.json_values import (
     rows_of,
     whole_or_none,
 )
-from effsearch.results.report.wording import budget_words, fidelity_words, last_part
+from effsearch.results.report.wording import asked_words, budget_words, fidelity_words, last_part
 from effsearch.results.run_files import TRAINING_COMMANDS
 
 # How the driver stands, as the command that writes the report has found out.
@@ -116,13 +116,8 @@ def _title(contents: RunContents) -> str:
     on = f" on {last_part(settings['data'])}" if settings.get("data") else ""
     if command == "baseline":
         space = last_part(settings["space"]) if settings.get("space") else "networks"
-        budget = settings.get("budget")
-        within = f" within {budget.replace('; ', ' and ')}" if isinstance(budget, str) and budget else ""
-        latency = mapping_of(contents.result.get("latency"))
-        if latency:  # what was asked for, where the setting has what predictions are held to
-            held, limit = (time_words(latency.get(f"{name}_nanoseconds")) for name in ("held_to", "limit"))
-            within = within.replace(held.replace(" ", ""), limit)
-        return f"Search of {space}{on}{within}"
+        asked = asked_words(settings)
+        return f"Search of {space}{on}{f' within {asked}' if asked else ''}"
     if command in TRAINING_COMMANDS:
         doing = "Training" if command == "train" else "Pruning"
         return f"{doing} of {last_part(settings.get('network', 'a network'))}{on}"

@@ -15,6 +15,7 @@ from effsearch import __version__
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.diagram import Diagram, draw_network
 from effsearch.results.report.front import FrontChart, front_json, make_front
+from effsearch.results.report.full_trainings import make_full_trainings
 from effsearch.results.report.growth import (
     ablation_json,
     growth_json,
@@ -59,6 +60,7 @@ HEADINGS = {
     "progress": "Progress",
     "screening": "Screening",
     "trust": "How far to trust it",
+    "full_trainings": "Trained fully",
     "family": "The family",
     "failures": "Failures",
     "spent": "What was spent",
@@ -138,6 +140,7 @@ def _views(contents: RunContents, networks: NetworkIndex, state: str) -> dict[st
         "progress": make_progress(contents),
         "screening": make_screening(contents),
         "trust": make_certificates(contents),
+        "full_trainings": make_full_trainings(contents),
         "family": make_family(contents),
         "failures": failures[:MOST_FAILURES],
         "num_failures": len(failures),

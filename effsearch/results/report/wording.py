@@ -3,7 +3,7 @@
 What a file holds where a number is expected may be anything; it is then written as it came, never as a wrong number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any  # a JSON value
@@ -104,6 +104,42 @@ def budget_words(limits: object) -> str:
         if value is not None
     ]
     return ", ".join(known) or NOTHING
+
+
+def asked_words(settings: Mapping[str, Any]) -> str:
+    """Write the budgets that a search was asked for, with all their digits; "" where there are none.
+
+    Under a bound on latency the budgets that are stored have what predictions are held to, which nobody asked for.
+    """
+    text, budgets = settings.get("budget"), settings.get("budgets")
+    if not isinstance(budgets, list) or not all(isinstance(one, Mapping) for one in budgets):
+        return text.replace("; ", " and ") if isinstance(text, str) else ""
+    latency = settings.get("max_latency_nanoseconds")
+    units = {"multiply_adds": "-FLOPs", "parameters": "-params", "activations": "-activations"}
+    found = []
+    for limits in budgets:
+        words = [
+            f"{_all_digits(limits[name], _COUNTS)}{unit}" for name, unit in units.items() if limits.get(name)
+        ]
+        if limits.get("latency_nanoseconds"):
+            asked = latency if isinstance(latency, int) else limits["latency_nanoseconds"]
+            words.append(_all_digits(asked, _TIMES))
+        found.append(", ".join(words))
+    return " and ".join(filter(None, found))
+
+
+_COUNTS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"), (1, ""))
+_TIMES = ((10**9, " s"), (10**6, " ms"), (10**3, " us"), (1, " ns"))
+
+
+def _all_digits(number: object, sizes: Sequence[tuple[int, str]]) -> str:
+    """Write a whole number by the largest size that it holds: 385814752 as 385.814752M."""
+    if type(number) is not int or number < 1:
+        return _as_it_came(number)
+    size, suffix = next(one for one in sizes if number >= one[0])
+    whole, rest = divmod(number, size)
+    digits = f"{rest:0{len(str(size)) - 1}d}".rstrip("0") if size > 1 else ""
+    return f"{whole}{'.' * bool(digits)}{digits}{suffix}"
 
 
 FILTERS = {

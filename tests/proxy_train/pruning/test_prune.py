@@ -29,6 +29,7 @@ from effsearch.proxy_train.pruning.prune import (
     remove_channels,
     shapes_of,
 )
+from effsearch.proxy_train.pruning.remarks import narrow_words, unspent_words
 from effsearch.proxy_train.pruning.units import Units, find_units, require_torch_pruning
 from effsearch.space.budget import Budget
 from effsearch.space.cost import Cost, count_cost
@@ -323,6 +324,44 @@ def test_prices_of_bounds_are_of_those_that_do_not_hold() -> None:
 )
 def test_widths_come_down_in_multiples_to_an_eighth(width: int, divisor: int, below: list[int]) -> None:
     assert widths_below(width, divisor) == below
+
+
+def test_an_eighth_of_what_there_was_at_first_stays_however_many_steps_there_are() -> None:
+    """By one step after another each layer came down to an eighth of an eighth, and so to a single chunk."""
+    assert widths_below(72, 8, whole=576) == []
+    assert widths_below(144, 8, whole=576) == list(range(136, 71, -8))
+    spec = dataclasses.replace(load_preset("mobilenet-v3-small"), resolution=32, num_classes=10)
+    cost = count_cost(spec)
+    budget = Budget(multiply_adds=cost.multiply_adds // 7, parameters=cost.parameters // 9)
+    settings = PruneSettings(importance="magnitude", ranking="saving", num_steps=4, divisor=8)
+    batches = [batch_of(spec)]
+    pruned = prune_network(lived_in(spec), budget, settings, score_batches=batches, norm_batches=batches)
+    assert budget.allows(count_cost(pruned.model.spec))
+    before, after = list(widths_of(spec).values()), list(widths_of(pruned.model.spec).values())
+    assert all(8 * now >= was for was, now in zip(before, after, strict=True))
+    assert min(now / was for was, now in zip(before, after, strict=True)) == 0.125
+    assert any("layers keep a fifth of their channels or less, such as" in line for line in pruned.remarks)
+
+
+def test_a_bound_that_is_not_spent_is_said_with_the_one_that_holds_first() -> None:
+    cost = Cost(multiply_adds=80, parameters=100, activations=99)
+    budget = Budget(multiply_adds=100, parameters=100, activations=100)
+    line = "the bound on FLOPs leaves 20 of 100 unspent: that on params holds first"
+    assert unspent_words(cost, budget, ranking="saving") == [line]
+    assert unspent_words(cost, budget, ranking="even") == [
+        f"{line}; --share global, which chooses layers, may come nearer"
+    ]
+    assert (
+        unspent_words(cost, Budget(multiply_adds=100), ranking="even") == []
+    )  # it is as near as chunks allow
+    assert unspent_words(cost, Budget(parameters=100, activations=100), ranking="even") == []
+
+
+def test_layers_that_have_all_but_gone_are_named() -> None:
+    before = {"a": 100, "b": 64, "c": 8}
+    assert narrow_words(before, {"a": 24, "b": 16, "c": 8}) == []
+    (line,) = narrow_words(before, {"a": 20, "b": 8, "c": 8})
+    assert line.startswith("2 of 3 layers keep a fifth of their channels or less, such as b, 64 > 8 ")
 
 
 def test_steps_come_down_by_equal_shares_to_the_budget_itself() -> None:

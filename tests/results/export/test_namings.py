@@ -4,8 +4,10 @@ Names are written out here as the two libraries give them, read off their source
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -185,3 +187,16 @@ def test_rows_of_unlike_blocks_are_counted_where_they_are_written() -> None:
     assert names["torchvision"]["stages.1.2.depthwise"] == "features.4.0.block.1.0"
     assert names["pycls"]["stages.1.2.depthwise"] == "s4.b1.dwise"
     assert rename({"stages.1.2.depthwise.weight": 1}, names["timm"]) == {"blocks.1.2.conv_dw.weight": 1}
+
+
+def test_a_network_of_any_blocks_has_names_of_its_own_modules_alone(
+    random_spec: Callable[[np.random.Generator], ModelSpec],
+) -> None:
+    """Identities that change the shape are in the spaces, and `train --init` asks for the names before it reads."""
+    strided = StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(kind="identity"),))
+    drawn = [random_spec(np.random.default_rng(seed)) for seed in range(40)]
+    for spec in (dataclasses.replace(SPEC, stages=(*SPEC.stages, strided)), *drawn):
+        ours = {name for name, _ in build_on_meta(spec).named_modules()}
+        for names in all_names(spec).values():
+            assert set(names) <= ours
+            assert len(set(names.values())) == len(names)

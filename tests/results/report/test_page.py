@@ -25,7 +25,7 @@ def test_a_whole_search_has_every_section_that_it_holds(
     write_certificate(run, make_certificate())
     report = page_of(run)
     assert report.unread == ()
-    others = {"coefficients", "ablation", "pruned", "training", "recipe"}
+    others = {"coefficients", "ablation", "pruned", "training", "recipe", "full_trainings"}
     assert set(report.sections) == set(HEADINGS) - others
     assert report.num_trainings == 7
     words = words_of(report)

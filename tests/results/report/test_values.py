@@ -1,5 +1,7 @@
 """What sections are handed, in numbers."""
 
+from typing import Any
+
 import pytest
 
 from effsearch.results.certificate import write_certificate
@@ -15,6 +17,7 @@ from effsearch.results.report.record import command_words, make_failures, make_p
 from effsearch.results.report.training_table import COLUMNS, table_json
 from effsearch.results.report.trust import certificate_json, make_certificates, make_screening
 from effsearch.results.report.wording import (
+    asked_words,
     budget_words,
     count,
     duration,
@@ -229,12 +232,47 @@ def test_a_search_bounded_by_latency_says_what_was_allowed_predicted_and_measure
     record = {"conditions": "torch", "limit_nanoseconds": 1_600_000, "held_to_nanoseconds": 1_509_000}
     other = best | {"name": "o", "network_hash": "o", "measured_nanoseconds": None}
     report = {"best": best, "finalists": [best, other], "latency": record}
-    run = make_run(report=report, settings={"budget": "60M-FLOPs; 1.509ms"})
+    held = [{"multiply_adds": 60_000_000, "latency_nanoseconds": 1_509_000}]
+    run = make_run(report=report, settings={"budgets": held, "max_latency_nanoseconds": 1_600_000})
     headline = make_headline(read_contents(run), state="ended")
-    assert headline.title.endswith("within 60M-FLOPs and 1.6 ms")
+    assert headline.title.endswith("within 60M-FLOPs, 1.6 ms")
     assert "latency on torch: 1.6 ms allowed, predictions held to 1.509 ms" in headline.facts
     assert "w: 1.452 ms predicted, 1.557 ms measured whole" in headline.facts
     assert "o: 1.452 ms predicted, not measured here" in headline.facts
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"budgets": [{"multiply_adds": 400_000_000}]}, "400M-FLOPs"),
+        (
+            {"budgets": [{"multiply_adds": 385_814_752}]},
+            "385.814752M-FLOPs",
+        ),  # not 385.8M, which nobody asked for
+        ({"budgets": [{"multiply_adds": 1_500, "parameters": 999}]}, "1.5k-FLOPs, 999-params"),
+        ({"budgets": [{"activations": 7_000_000}], "max_latency_nanoseconds": 5_000_000}, "7M-activations"),
+        ({"budgets": [{"latency_nanoseconds": 4_700_000}], "max_latency_nanoseconds": 5_000_000}, "5 ms"),
+        (
+            {"budgets": [{"latency_nanoseconds": 4_700_000}], "max_latency_nanoseconds": 5_012_345},
+            "5.012345 ms",
+        ),
+        ({"budgets": [{"latency_nanoseconds": 4_700_000}]}, "4.7 ms"),
+        (
+            {
+                "budgets": [
+                    {"multiply_adds": 11_500_000, "latency_nanoseconds": 1_500_000},
+                    {"multiply_adds": 60_000_000, "latency_nanoseconds": 1_500_000},
+                ],
+                "max_latency_nanoseconds": 1_600_000,
+            },
+            "11.5M-FLOPs, 1.6 ms and 60M-FLOPs, 1.6 ms",
+        ),
+        ({"budget": "200M-FLOPs; 400M-FLOPs"}, "200M-FLOPs and 400M-FLOPs"),  # of an older run
+        ({}, ""),
+    ],
+)
+def test_the_title_has_the_budget_that_was_asked_for(settings: dict[str, Any], words: str) -> None:
+    assert asked_words(settings) == words
 
 
 def test_numbers_are_written_for_people() -> None:
