@@ -15,7 +15,6 @@ benchmarks/results/overhead.jsonl.
 import argparse
 import os
 import resource
-import socket
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line has it
 
 import numpy as np
+from overhead_work import Nap, score_at_once, sleep
 from recording import append_record
 
 from effsearch.commands.placement import Engine, make_placement
@@ -50,7 +50,6 @@ from effsearch.space.cost import count_cost
 from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, derive_seed
 from effsearch.space.screening import UPPER_SHARE, draw_inside
 from effsearch.space.shipped_spaces import load_shipped_space
-from effsearch.space.spec import ModelSpec
 
 NAME = "overhead"
 TASK_SECONDS = 1.0
@@ -60,25 +59,6 @@ DRIVER_TRIALS, MEMORY_TRIALS = 2_000, 5_000
 NUM_TIMED = 60  # trials at the end of a run
 DRIVER_WORKERS = 2
 AIMS = {"share of the ideal": 0.95, "driver, ms a trial": 20.0, "driver, MB": 500.0}
-
-
-@dataclass(frozen=True, slots=True)
-class Nap:
-    """A task that sleeps."""
-
-    name: str
-    seconds: float
-
-
-def sleep(nap: Nap) -> str:
-    """Do nothing for a while, and name the process that did so."""
-    time.sleep(nap.seconds)
-    return f"{socket.gethostname()} {os.getpid()}"
-
-
-def score_at_once(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
-    """Give a score by the seed, at no cost."""
-    return ProxyResult(val_accuracy=seed % 9973 / 9973, val_loss=1.0, train_seconds=0.1, num_images_seen=1)
 
 
 # ---- share of the ideal ----

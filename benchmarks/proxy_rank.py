@@ -14,11 +14,12 @@ import ast
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jobs import TimedEvaluator
 from macro_data import load_cifar, load_table, sample_keys, spec_of
 from proxy_table import NAME, NUM_CHEAP, POPULATIONS, SPLITS, draw, format_page, read_methods
 from recording import RESULTS, append_record, read_records
@@ -37,8 +38,7 @@ from effsearch.search.placement.local_pool import ProcessPool
 from effsearch.search.placement.pool_executor import PoolExecutor
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
-from effsearch.space.outcome import Evaluation, Fidelity, Job, ProxyResult, TrainingFailed, derive_seed
-from effsearch.space.spec import ModelSpec
+from effsearch.space.outcome import Evaluation, Fidelity, Job, TrainingFailed, derive_seed
 from effsearch.space.supernet_work import SupernetPlan
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -67,19 +67,6 @@ RECORDED_CLASSES: Mapping[str, type] = {
 
 
 # ---- scoring ----
-
-
-@dataclass(frozen=True, slots=True)
-class TimedEvaluator:
-    """Trains as a search would, and gives the core-seconds of all of it in place of the training's seconds."""
-
-    evaluate: ProxyEvaluator
-
-    def __call__(self, spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
-        """Train and score one network."""
-        started = time.process_time()
-        result = self.evaluate(spec, fidelity, seed)
-        return replace(result, train_seconds=time.process_time() - started)
 
 
 def score_method(method: str, keys: Sequence[str], *, num_workers: int) -> None:
