@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any  # a JSON value
 
+from effsearch.results.plots.rows import int_of, number_of
 from effsearch.results.run_files import REPORT_FILE, read_report, read_settings
 from effsearch.space.arms import BASE_NAME
 from effsearch.space.errors import RunError, UsageError
@@ -63,7 +64,7 @@ def collect_ablation(run: Path) -> AblationPlot:
         )
     try:
         rows = [row for row in report["arms"] if row["mean"] is not None]
-        points = [(row["name"], _point(row)) for row in rows]
+        points = [(str(row["name"]), _point(row, run / REPORT_FILE)) for row in rows]
         names = dict.fromkeys(name for name, _ in points if name != BASE_NAME)
         return AblationPlot(
             title=f"{report['base']} grown at equal FLOPs",
@@ -81,7 +82,7 @@ def collect_ablation(run: Path) -> AblationPlot:
             ),
             notes=_notes(report["fidelity"], rows, num_seeds=max(point.num_seeds for _, point in points)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run / REPORT_FILE} is not the report of an ablation ({error})") from error
 
 
@@ -100,12 +101,13 @@ def _notes(
     return notes if len(notes) < 2 else (notes[0], " ".join(notes[1:]))
 
 
-def _point(row: Mapping[str, Any]) -> AblationPoint:
+def _point(row: Mapping[str, Any], path: Path) -> AblationPoint:
+    low, high = (None if row[name] is None else number_of(row, name, path) for name in ("low", "high"))
     return AblationPoint(
-        factor=row["factor"],
-        multiply_adds=row["trained_multiply_adds"],
-        accuracy=row["mean"],
-        low=row["low"],
-        high=row["high"],
+        factor=number_of(row, "factor", path),
+        multiply_adds=int_of(row, "trained_multiply_adds", path),
+        accuracy=number_of(row, "mean", path),
+        low=low,
+        high=high,
         num_seeds=len(row["accuracies"]),
     )

@@ -206,3 +206,12 @@ def test_runs_without_an_ablation_or_without_its_result_are_refused(make_run: Ca
 def test_a_damaged_report_is_named(make_run: Callable[..., Path]) -> None:
     with pytest.raises(RunError, match=r"report\.json is not the report of an ablation"):
         collect_ablation(make_run({"arms": [{}]}))
+
+
+@pytest.mark.parametrize("name", ["factor", "trained_multiply_adds", "mean", "low", "high"])
+@pytest.mark.parametrize("value", [[0.5], "0.5", {}, True])
+def test_what_is_no_number_is_named(make_run: Callable[..., Path], name: str, value: object) -> None:
+    report = json.loads(json.dumps(REPORT))
+    report["arms"][1][name] = value
+    with pytest.raises(RunError, match=rf"report\.json: {name} must be a "):
+        collect_ablation(make_run(report))
