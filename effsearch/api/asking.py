@@ -174,7 +174,7 @@ def _as_text(name: str, value: Any) -> str:
 
     is_text = isinstance(value, str) and "\n" in value
     if name == "space" and (is_text or isinstance(value, SearchSpace | Mapping)):
-        from effsearch.api.networks import take_space
+        from effsearch.api.spaces import take_space
 
         return SpaceInHand(*take_space(value))
     if name == "train_fn":  # before any text: a name would be passed over, and another loop would train

@@ -18,7 +18,8 @@ from effsearch.api.results import (
     make_profile,
     make_training,
 )
-from effsearch.space.errors import SpecError, UsageError
+from effsearch.api.spaces import take_space
+from effsearch.space.errors import UsageError
 from effsearch.space.search_space import SearchSpace
 from effsearch.space.spec import ModelSpec
 
@@ -157,27 +158,6 @@ def load_space(space: Space) -> SearchSpace:
     return take_space(space)[0]
 
 
-def take_space(space: object) -> tuple[SearchSpace, str]:
-    """Give a search space with its text in YAML, "" where it has none."""
-    import yaml
-
-    from effsearch.commands.inputs import read_space
-    from effsearch.space.space_text import space_from_yaml
-
-    if isinstance(space, SearchSpace):
-        return space, ""
-    if isinstance(space, Mapping):
-        try:
-            text = yaml.safe_dump(_plain(space), sort_keys=False)
-        except yaml.YAMLError as error:
-            raise SpecError(f"space: cannot be written as YAML: {error}") from None
-    elif isinstance(space, str) and "\n" in space:
-        text = space
-    else:
-        return read_space(str(space)), ""
-    return space_from_yaml(text, source="space"), text
-
-
 def build_model(spec: ModelSpec, *, seed: int = 0, weights: PathName | None = None) -> "nn.Module":
     """Give the network as a torch module on the CPU: (batch, 3, resolution, resolution) in, class scores out.
 
@@ -231,10 +211,3 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(rows).set_index("name")
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, and mappings as dictionaries: what YAML has."""
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value

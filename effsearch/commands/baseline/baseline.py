@@ -11,11 +11,12 @@ from effsearch.commands.baseline.latency_check import LatencyCheck, measure_like
 from effsearch.commands.baseline.latency_plan import minutes_beside
 from effsearch.commands.baseline.latency_words import latency_warnings
 from effsearch.commands.baseline.options import BaselineOptions
-from effsearch.commands.baseline.plan import FREE_SETTINGS, BaselinePlan, plan_baseline
+from effsearch.commands.baseline.plan import FREE_SETTINGS, plan_baseline
 from effsearch.commands.baseline.report import chance_warnings, make_report
 from effsearch.commands.baseline.screen_plan import describe_screen
 from effsearch.commands.baseline.screening import run_screen
 from effsearch.commands.baseline.settings import run_settings
+from effsearch.commands.baseline.settled import BaselinePlan
 from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
 from effsearch.commands.explaining.explain import explain_run

@@ -3,11 +3,9 @@
 Everything that a search needs is found out here, before a run directory exists.
 """
 
-from dataclasses import dataclass
-
 from effsearch.commands import proxy
 from effsearch.commands.baseline.examples import draw_examples, fitting_anchors
-from effsearch.commands.baseline.latency_plan import LatencyPlan, minutes_beside, plan_latency
+from effsearch.commands.baseline.latency_plan import minutes_beside, plan_latency
 from effsearch.commands.baseline.options import BaselineOptions, counted_budgets, settled_screen_mode
 from effsearch.commands.baseline.screen_plan import (
     ScreenPlan,
@@ -16,14 +14,14 @@ from effsearch.commands.baseline.screen_plan import (
     plan_screen,
 )
 from effsearch.commands.baseline.settings import known_settings
+from effsearch.commands.baseline.settled import BaselinePlan
 from effsearch.commands.baseline.warm_start import read_earlier
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.inputs import read_space
 from effsearch.commands.latency_table import named_table
-from effsearch.commands.placement import PLACEMENT_SETTINGS, Placement
+from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import TIMED_KINDS
 from effsearch.commands.watching import Watcher
-from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
 from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
@@ -31,35 +29,18 @@ from effsearch.results.spent import seconds_spent, start_times
 from effsearch.search.fidelity import (
     ENOUGH_AFTER_SCREENING,
     ENOUGH_TRAININGS,
-    FidelityChoice,
     continue_rungs,
     default_num_rungs,
     make_rungs,
 )
-from effsearch.search.problem import Problem, SearchSettings
+from effsearch.search.problem import Problem
 from effsearch.search.ranking import reward
 from effsearch.space.budget import parse_latency, short_time, with_latency
 from effsearch.space.errors import UsageError
-from effsearch.space.outcome import Evaluation
 
 DEFAULT_RESOLUTION = 224
 FREE_SETTINGS = frozenset({"num_trials", "minutes", "storage"}) | PLACEMENT_SETTINGS
 FEWEST_CLASSES = 2  # that images can have
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselinePlan:
-    """What will be done."""
-
-    problem: Problem
-    search: SearchSettings
-    images: ImageData
-    screen: ScreenPlan | None
-    choice: FidelityChoice  # of the top rung
-    num_rungs: int
-    placement: Placement
-    earlier: tuple[Evaluation, ...]  # of a run of the same space
-    latency: LatencyPlan | None = None
 
 
 def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:

@@ -2,20 +2,18 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from effsearch.commands import proxy
 from effsearch.commands.baseline.options import BaselineOptions
 from effsearch.commands.baseline.screen_plan import stored_form
+from effsearch.commands.baseline.settled import BaselinePlan
 from effsearch.results.latency_file import has_table, read_run_table
 from effsearch.results.run_settings import NOT_SET
 from effsearch.space.budget import Budget, with_latency
 from effsearch.space.canonical import space_hash
 from effsearch.space.outcome import ContinuedFidelity
 from effsearch.space.search_space import SearchSpace
-
-if TYPE_CHECKING:
-    from effsearch.commands.baseline.plan import BaselinePlan
 
 
 def known_settings(
@@ -53,7 +51,7 @@ def known_settings(
     return known
 
 
-def run_settings(plan: "BaselinePlan", options: BaselineOptions) -> dict[str, Any]:
+def run_settings(plan: BaselinePlan, options: BaselineOptions) -> dict[str, Any]:
     """Give the settings that are stored with the run: what was asked, and what was settled.
 
     What came later is stored where it says something, so that runs from before it go on.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from effsearch.commands import proxy
-from effsearch.commands.baseline.plan import BaselinePlan
 from effsearch.commands.baseline.screen_plan import describe_screen
+from effsearch.commands.baseline.settled import BaselinePlan
 from effsearch.commands.watching import Watcher
 from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING
 from effsearch.space.budget import Budget

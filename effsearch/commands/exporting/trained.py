@@ -4,6 +4,7 @@ from pathlib import Path
 
 from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import Base, read_base, read_text
+from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.run_files import (
     SPECS_FOLDER,
     TRAINED_SPEC,
@@ -37,7 +38,6 @@ def best_weights(base: Base) -> Path | None:
     """Give the best weights of a train run, None of anything else."""
     if base.run is None or not is_training(base.run):
         return None
-    from effsearch.commands.training.beginning import CHECKPOINTS
     from effsearch.proxy_train.full.checkpoint import BEST_FILE
 
     return base.run / CHECKPOINTS / BEST_FILE

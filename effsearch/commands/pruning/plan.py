@@ -11,8 +11,8 @@ from effsearch.commands.inputs import Base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import stored_setting
 from effsearch.commands.training.beginning import KEPT_RATE_SHARE
-from effsearch.commands.training.plan import Fitting, TrainPlan
 from effsearch.commands.training.settings import named_recipe
+from effsearch.commands.training.settled import Fitting, TrainPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.full.recipe import Recipe, RecipeName, recipe_of
 from effsearch.proxy_train.full.training import FullTraining, fill_batch, for_recipe

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from effsearch.commands.pruning.plan import PruneOptions, PrunePlan, plan_pruning, run_settings
 from effsearch.commands.pruning.report import make_report, width_rows
-from effsearch.commands.training.beginning import CHECKPOINTS
 from effsearch.commands.training.history import write_history
 from effsearch.commands.training.report import describe_training
 from effsearch.commands.training.train import said_where_it_goes_on, score_test, train_in, training_device
@@ -30,6 +29,7 @@ from effsearch.proxy_train.pruning.prune import prune_network, require_reach
 from effsearch.proxy_train.pruning.units import require_torch_pruning
 from effsearch.proxy_train.score import normalisation_of, preprocessing_of
 from effsearch.proxy_train.tensor_files import read_tensors, write_tensors
+from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.export.weights import read_network
 from effsearch.results.json_files import read_json, write_json
 from effsearch.results.run_dir import RunDir, create_or_resume

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from effsearch.commands.pruning.plan import PrunePlan
-from effsearch.commands.training.plan import TrainPlan
 from effsearch.commands.training.report import make_report as make_train_report
+from effsearch.commands.training.settled import TrainPlan
 from effsearch.proxy_train.device import Compute
 from effsearch.proxy_train.full.checkpoint import EpochRow
 from effsearch.proxy_train.full.group import ALONE

@@ -11,11 +11,11 @@ from effsearch.commands.training.options import TrainOptions
 from effsearch.proxy_train.full.checkpoint import LAST_FILE
 from effsearch.proxy_train.full.recipe import Recipe, recipe_of
 from effsearch.proxy_train.full.training import fill_batch
+from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.run_files import has_report
 from effsearch.space.cost import count_cost
 from effsearch.space.spec import ModelSpec
 
-CHECKPOINTS = "checkpoints"  # folder of a run
 KEPT_RATE_SHARE = 0.25  # of the recipe's learning rate, where the network has learned these images already
 
 

@@ -1,8 +1,6 @@
 """Which network is trained on which images, and how?"""
 
 import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
 
 from effsearch.commands.exporting.trained import read_trained
 from effsearch.commands.inputs import Base
@@ -22,6 +20,7 @@ from effsearch.commands.training.beginning import (
 )
 from effsearch.commands.training.options import TrainOptions
 from effsearch.commands.training.settings import known_settings
+from effsearch.commands.training.settled import Fitting, TrainPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import build_on_meta
 from effsearch.proxy_train.data.datasets import ImageData
@@ -37,30 +36,6 @@ from effsearch.space.small_images import count_removable_strides, remove_strides
 from effsearch.space.spec import ModelSpec
 
 MANY_IMAGES = 1_000_000  # as many as fill any batch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitting:
-    """What is done to a network so that it suits the images; one for a whole family."""
-
-    target_resolution: int  # of the network it was made for
-    resolution: int  # that this one is trained at
-    num_removed_strides: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainPlan:
-    """All that is settled before a training begins."""
-
-    name: str
-    spec: ModelSpec  # as it is trained
-    data: str
-    split_seed: int
-    images: ImageData
-    training: FullTraining
-    fitting: Fitting
-    notes: tuple[str, ...]
-    search: Path | None = None  # that found it, where it is a search's winner
 
 
 def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALONE) -> TrainPlan:

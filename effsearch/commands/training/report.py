@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from effsearch.commands.training.beginning import CHECKPOINTS
 from effsearch.commands.training.options import TrainOptions
-from effsearch.commands.training.plan import TrainPlan
+from effsearch.commands.training.settled import TrainPlan
 from effsearch.proxy_train.device import Compute
 from effsearch.proxy_train.full.checkpoint import BEST_FILE, LAST_FILE, EpochRow
 from effsearch.proxy_train.full.group import Group
 from effsearch.proxy_train.full.score import FullScore
 from effsearch.proxy_train.full.transfer import Transfer
 from effsearch.proxy_train.kernels import switch
+from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.run_dir import RunDir
 from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC
 from effsearch.space.budget import short_count

@@ -2,24 +2,22 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from effsearch.commands.inputs import Base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import stored_setting
 from effsearch.commands.training.beginning import data_and_seed, with_initial
 from effsearch.commands.training.options import TrainOptions
+from effsearch.commands.training.settled import TrainPlan
 from effsearch.proxy_train.full.recipe import RecipeName
 from effsearch.results.atomic import sha256_of
 from effsearch.results.run_settings import NOT_SET
 from effsearch.space.canonical import network_hash
 from effsearch.space.errors import UsageError
 
-if TYPE_CHECKING:
-    from effsearch.commands.training.plan import TrainPlan
 
-
-def run_settings(plan: "TrainPlan", options: TrainOptions, *, num_processes: int) -> dict[str, Any]:
+def run_settings(plan: TrainPlan, options: TrainOptions, *, num_processes: int) -> dict[str, Any]:
     """Give the settings that are stored with the run: all that the weights depend on."""
     placement = options.placement
     return {

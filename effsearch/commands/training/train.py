@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from effsearch.commands.placement import Placement
-from effsearch.commands.training.beginning import CHECKPOINTS, needs_no_initial, with_initial
+from effsearch.commands.training.beginning import needs_no_initial, with_initial
 from effsearch.commands.training.history import EventWriter, require_tensorboard, write_history
 from effsearch.commands.training.options import TrainOptions
-from effsearch.commands.training.plan import TrainPlan, plan_training
+from effsearch.commands.training.plan import plan_training
 from effsearch.commands.training.report import (
     describe_training,
     epoch_words,
@@ -20,6 +20,7 @@ from effsearch.commands.training.report import (
 )
 from effsearch.commands.training.search_note import note_in_search
 from effsearch.commands.training.settings import run_settings
+from effsearch.commands.training.settled import TrainPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
@@ -34,6 +35,7 @@ from effsearch.proxy_train.kernels import switch
 from effsearch.proxy_train.memory import keep_freed_memory, memory_as_failure
 from effsearch.proxy_train.score import normalisation_of
 from effsearch.proxy_train.train import narrow_classifier
+from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.export.namings import all_names
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import HISTORY_FILE, TRAINED_SPEC
