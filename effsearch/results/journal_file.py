@@ -17,6 +17,7 @@ from effsearch.results.line_file import (
     refuse_damage,
     split_lines,
 )
+from effsearch.results.run_files import JOURNAL_FILE
 
 
 def read_journal_lines(path: Path) -> tuple[bytes, Lines]:
@@ -27,6 +28,17 @@ def read_journal_lines(path: Path) -> tuple[bytes, Lines]:
     """
     content = read_bytes(path)
     return content, split_lines(content, lambda line: read_object(line, ("op_code", "worker_id")))
+
+
+def require_sound_journal(run: Path | None) -> None:
+    """Refuse a run whose journal is damaged, before anything costs time; a torn tail is mended when it is opened.
+
+    Raises:
+        RunError: It is damaged before its last operation, or cannot be read.
+    """
+    if run is not None:
+        path = run / JOURNAL_FILE
+        refuse_damage(path, read_journal_lines(path)[1])
 
 
 def mend_journal(path: Path) -> Mended:

@@ -210,21 +210,35 @@ def cheapest_point(
     measure: str = "multiply_adds",
     table: LatencyTable | None = None,
 ) -> IntArray:
-    """Find the cheapest point by choosing each dimension in turn until nothing gets cheaper.
+    """Find a point that no other choice in a single dimension makes cheaper.
+
+    All of these are compared at once; then each dimension takes its best if that is cheapest together, else only the
+    best of all changes.
 
     Returns:
         (num_dimensions,) choice indices; the least of `measure`, then of the parameters.
     """
-    point = np.zeros(len(space.dimensions), dtype=np.int64)
-    while True:
-        before = point.copy()
-        for index, dimension in enumerate(space.dimensions):
-            rivals = np.repeat(point[None], len(dimension.labels), axis=0)
-            rivals[:, index] = np.arange(len(dimension.labels))
-            costs = screen(space, rivals, resolution=resolution, num_classes=num_classes, table=table)
-            point = rivals[np.lexsort((costs.parameters, getattr(costs, measure)))[0]]
-        if (point == before).all():
-            return point
+
+    def order(points: IntArray) -> IntArray:
+        costs = screen(space, points, resolution=resolution, num_classes=num_classes, table=table)
+        return np.lexsort((costs.parameters, getattr(costs, measure)))
+
+    numbers = [len(dimension.labels) for dimension in space.dimensions]
+    dimensions = np.repeat(np.arange(len(numbers)), numbers)
+    labels = np.concatenate([np.arange(number) for number in [0, *numbers]])
+    point = np.zeros(len(numbers), dtype=np.int64)
+    while len(numbers):
+        rivals = np.repeat(point[None], len(labels), axis=0)
+        rivals[np.arange(len(labels)), dimensions] = labels
+        best_first = order(rivals)
+        together = point.copy()
+        together[dimensions[best_first[::-1]]] = labels[best_first[::-1]]  # the best of each is written last
+        options = np.stack([point, together, rivals[best_first[0]]])
+        best = int(order(options)[0])
+        if best == 0:
+            break
+        point = options[best]
+    return point
 
 
 def _require_reachable(space: SearchSpace, budget: Budget, *, resolution: int, num_classes: int) -> None:

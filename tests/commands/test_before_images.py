@@ -162,3 +162,20 @@ def test_a_run_of_another_command_is_refused_before_an_image_is_decoded(
         ended = effsearch(*line.split(), "--run", "trained")
         refuses(ended, 2, f"trained holds a run of train, not of {command}; give another --run")
     assert not Path("untouched").exists()
+
+
+@pytest.mark.parametrize("command", ["baseline", "scale"])
+def test_a_damaged_journal_is_refused_before_an_image_is_decoded(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    write_colours(Path("colours"), num_images=80)
+    Path("net.json").write_text(to_json(SPEC))
+    Path("tiny.yaml").write_text(SPACE)
+    train_by(monkeypatch, one_score)
+    line = [*RUNS[command].split(), "--run", "made"]
+    assert effsearch(*line).code == 0
+    journal = Path("made/study.journal")
+    journal.write_bytes(b"[]\n" + journal.read_bytes())
+    monkeypatch.setenv("EFFSEARCH_CACHE", "untouched")
+    refuses(effsearch(*line), 1, "study.journal line 1 is damaged", "effsearch repair made puts it aside")
+    assert not Path("untouched").exists()

@@ -22,6 +22,7 @@ from effsearch.commands.latency_table import named_table
 from effsearch.commands.placement import PLACEMENT_SETTINGS
 from effsearch.commands.recorder import TIMED_KINDS
 from effsearch.commands.watching import Watcher
+from effsearch.results.journal_file import require_sound_journal
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_files import LEDGER_FILE, is_run
 from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
@@ -70,6 +71,7 @@ def plan_baseline(options: BaselineOptions, watcher: Watcher) -> BaselinePlan:
             exponents=search.reward_exponents,
         )
     refuse_foreign(options.run, command="baseline")
+    require_sound_journal(options.run)
     known = known_settings(options, space, budgets=budgets, limit=limit, resolution=resolution)
     refuse_other_settings(options.run, "baseline", known, free_settings=FREE_SETTINGS)
     screen_mode = settled_screen_mode(options)

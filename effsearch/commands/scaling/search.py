@@ -18,6 +18,7 @@ from effsearch.commands.scaling.options import ScaleOptions
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.proxy_train.data.datasets import ImageData
+from effsearch.results.journal_file import require_sound_journal
 from effsearch.results.run_dir import RunDir, create_or_resume
 from effsearch.results.run_files import BASE_SPEC, read_settings
 from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
@@ -61,6 +62,7 @@ def search_for_base(
     assert options.proxy is not None, "and its proxy"
     settings = options.search
     refuse_foreign(options.run, command="scale")  # before any image is read
+    require_sound_journal(options.run)
     storage = reach_storage(options.storage, options.run)
     proxy_options = dataclasses.replace(options.proxy, data=options.proxy.data or data_of_base(base))
     known = _asked(options, settings, base, proxy_options)
