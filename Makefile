@@ -20,7 +20,7 @@ demo: install
 	$(BIN)/effsearch scale --phi 1..7 --minutes 1
 	$(BIN)/effsearch plot --out demo-front.png
 
-# Each file of tests on one of two to four processes; `pytest` by itself runs them one after the other.
+# Each file of tests on one of up to four processes; `pytest` by itself runs them one after the other.
 TESTING := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test: install

@@ -59,7 +59,7 @@ def _nothing_called(name: str, runs_root: Path) -> SpecError:
     from effsearch.results.run_files import is_run
 
     known = {preset: preset for preset in preset_names()}
-    for folder in {runs_root, Path(name).parent}:
+    for folder in (runs_root, Path(name).parent):
         with contextlib.suppress(OSError, ValueError):
             for path in sorted(folder.iterdir()):
                 if is_run(path):
@@ -109,6 +109,8 @@ def read_base(base: str | None, *, runs_root: Path) -> Base:
             )
         base = str(newest)
     path = Path(base)
+    while path.is_dir() and path.is_symlink():  # `latest` leads elsewhere as soon as another run begins
+        path = path.parent / path.readlink()
     if isinstance(base, SpecInHand) or not path.is_dir():
         name, spec = read_spec(base, runs_root=runs_root)
         return Base(name, spec, None)

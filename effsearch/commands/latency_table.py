@@ -7,6 +7,7 @@ measured.
 import hashlib
 import json
 import re
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def settle_table(
     """
     named = None if file is None else named_table(file, run)
     again = (
-        f"effsearch profile --space {space_name} --latency --resolution {resolution} --classes {num_classes}"
+        f"effsearch profile --space {shlex.quote(space_name)} --latency --resolution {resolution} --classes "
+        f"{num_classes}"
     )
     advice = f"when the machine is quiet, {again} measures it anew, for all searches after that"
     if run is not None and has_table(run):

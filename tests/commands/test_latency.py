@@ -241,6 +241,13 @@ def test_what_cannot_be_bound_is_refused_in_a_line(effsearch: Effsearch, tmp_pat
         "seven.json lacks",
         "effsearch profile --space tiny.yaml --latency --resolution 16 --classes 16 --out FILE",
     )
+    (tmp_path / "my tiny.yaml").write_text((tmp_path / "tiny.yaml").read_text())
+    spaced = ["my tiny.yaml" if word == "tiny.yaml" else word for word in SEARCH]
+    refuses(
+        effsearch(*spaced, "--max-latency", "1ms", "--latency-table", "seven.json"),
+        2,
+        "effsearch profile --space 'my tiny.yaml' --latency",
+    )
 
 
 def test_profile_times_a_network_whole_and_block_by_block(effsearch: Effsearch) -> None:

@@ -23,6 +23,7 @@ from effsearch.commands.training import beginning
 from effsearch.commands.training.options import TrainOptions
 from effsearch.proxy_train.full import loop
 from effsearch.results.plots.collect import _families_of
+from effsearch.results.run_dir import RunDir
 from effsearch.space.canonical import network_hash
 from effsearch.space.cost import count_cost
 from effsearch.space.outcome import OutOfMemory, TrainingFailed
@@ -294,6 +295,29 @@ def test_a_search_notes_what_its_winner_came_to_and_its_page_shows_it(effsearch:
     assert not list(Path("two").glob("full_trainings*"))
 
 
+def test_what_is_noted_is_of_the_run_and_the_winner_that_the_training_began_with(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_colours(Path("colours"))
+    baseline_run(Path("runs", "search"))
+    Path("runs", "latest").symlink_to("search")  # it leads to the training as soon as that begins
+    write_result = RunDir.write_result
+
+    def go_on_meanwhile(run: RunDir, report: dict[str, Any]) -> None:
+        write_result(run, report)
+        Path("runs", "search", "specs", "best.json").write_text(
+            to_json(dataclasses.replace(SPEC, stem=StemSpec(out_channels=16)))
+        )
+
+    monkeypatch.setattr(RunDir, "write_result", go_on_meanwhile)
+    words = ("--epochs", "1", "--batch-size", "32", "--device", "cpu", "--json")
+    report = effsearch("train", "runs/latest", *words).json
+    assert report["network"] == "search"
+    (noted,) = json.loads(Path("runs/search/full_trainings.json").read_text())["trainings"]
+    assert (noted["trained_in"], noted["network_hash"]) == (report["run"], network_hash(SPEC))
+    assert not Path(report["run"], "full_trainings.json").exists()
+
+
 def test_the_run_that_searched_the_coefficients_stands_for_its_family(
     effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,8 +341,12 @@ def test_the_run_that_searched_the_coefficients_stands_for_its_family(
     )
     with pytest.MonkeyPatch.context() as patch:
         train_by(patch, one_score)
-        of_search = ("scale", "--base", "search", *search, "--run", "grown")
+        Path("newest").symlink_to(
+            "search"
+        )  # as `latest` is, which leads to what grows as soon as that begins
+        of_search = ("scale", "--base", "newest", *search, "--run", "grown")
         assert effsearch(*of_search).code == 0
+        Path("newest").unlink()
         by_itself = (
             "scale",
             "--base",

@@ -25,7 +25,6 @@ from effsearch.search.ablation import AblationResult, AblationSettings, compare_
 from effsearch.space.outcome import Evaluation
 from effsearch.space.text import to_json
 
-# More arms, factors, coefficients or seeds add to a run; what is trained stays what it was.
 PLOT_FILE = "ablation.png"
 
 

@@ -28,6 +28,7 @@ from effsearch.space.proxy import count_as_trained, fidelity_for
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import to_json
 
+# More arms, factors, coefficients or seeds add to a run; what is trained stays what it was.
 FREE_SETTINGS = frozenset({"arms", "factors", "coefficients", "num_seeds", "minutes"}) | PLACEMENT_SETTINGS
 
 

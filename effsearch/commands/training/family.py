@@ -90,12 +90,12 @@ def _read_scaling(run: Path) -> tuple[Base, Path]:
     report, spec_path = read_report(run), run / SPECS_FOLDER / f"{BASE_SPEC}.json"
     if report is None:
         raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch scale --run")
+    own, found_in = read_settings(run).settings, run
     record, base_run = report.get("family_record"), report.get("base_run")
-    if not isinstance(record, str) or not spec_path.is_file():
+    if not isinstance(record, str) or not spec_path.is_file() or not {"base", "data"} <= own.keys():
         raise UsageError(f"{run} does not say where its family is: {again}")
     if not Path(record).is_file():
         raise UsageError(f"the family of {run} is not at {record}: {again}")
-    own, found_in = read_settings(run).settings, run
     searched = Path(base_run) if isinstance(base_run, str) else run
     if is_run(searched) and read_settings(searched).settings.get("data") == own["data"]:
         found_in = searched

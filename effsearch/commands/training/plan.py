@@ -20,7 +20,7 @@ from effsearch.commands.training.beginning import (
 )
 from effsearch.commands.training.options import TrainOptions
 from effsearch.commands.training.settings import known_settings
-from effsearch.commands.training.settled import Fitting, TrainPlan
+from effsearch.commands.training.settled import Fitting, TrainPlan, Winner
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import build_on_meta
 from effsearch.proxy_train.data.datasets import ImageData
@@ -31,6 +31,7 @@ from effsearch.results.export.namings import all_names
 from effsearch.results.run_files import read_settings
 from effsearch.results.run_settings import refuse_foreign, refuse_other_settings
 from effsearch.search.fidelity import LADDER
+from effsearch.space.canonical import network_hash
 from effsearch.space.rounding import round_resolution
 from effsearch.space.small_images import count_removable_strides, remove_strides
 from effsearch.space.spec import ModelSpec
@@ -48,8 +49,9 @@ def plan_training(options: TrainOptions, watcher: Watcher, *, group: Group = ALO
     check_options(options, base, base.name, base.spec, group=group)
     fitting, images = fit_to_images(options, base, watcher)
     plan = plan_network(options, base.name, base.spec, fitting, images, base=base)
-    is_winner = base.run is not None and read_settings(base.run).command == "baseline"
-    return dataclasses.replace(plan, search=base.run if is_winner else None)
+    if base.run is None or read_settings(base.run).command != "baseline":
+        return plan
+    return dataclasses.replace(plan, winner=Winner(base.run, network_hash(base.spec)))
 
 
 def check_options(

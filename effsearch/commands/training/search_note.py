@@ -3,14 +3,12 @@
 In the search's own run, whose page shows it beside the accuracy of the short trainings.
 """
 
-from pathlib import Path
 from typing import Any  # JSON
 
-from effsearch.commands.inputs import read_spec
+from effsearch.commands.training.settled import Winner
 from effsearch.commands.watching import Watcher
 from effsearch.results.json_files import read_json, write_json
-from effsearch.results.run_files import FULL_TRAININGS_FILE, SPECS_FOLDER
-from effsearch.space.canonical import network_hash
+from effsearch.results.run_files import FULL_TRAININGS_FILE
 from effsearch.space.errors import EffsearchError
 
 
@@ -26,25 +24,24 @@ def measured_fields(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def note_in_search(search: Path, report: dict[str, Any], watcher: Watcher) -> None:
+def note_in_search(winner: Winner, report: dict[str, Any], watcher: Watcher) -> None:
     """Note a training of a search's winner, in place of what was noted of the same run; where it fails, that is said.
 
     Args:
-        search: Directory of the search.
+        winner: What was trained.
         report: Of the training.
         watcher: Is told where it cannot be noted.
     """
-    path = search / FULL_TRAININGS_FILE
+    path = winner.search / FULL_TRAININGS_FILE
     try:
-        _, winner = read_spec(str(search / SPECS_FOLDER / "best.json"))
         noted = read_json(path).get("trainings") if path.exists() else []
         rows = [row for row in noted if isinstance(row, dict)] if isinstance(noted, list) else []
         mine = measured_fields(report) | {
-            "network_hash": network_hash(winner),  # of what was found, which a resumed search may replace
+            "network_hash": winner.network_hash,
             "multiply_adds": report["multiply_adds"],
             "resolution": report["resolution"],
         }
         others = [row for row in rows if row.get("trained_in") != mine["trained_in"]]
         write_json(path, {"trainings": [*others, mine]})
     except EffsearchError as error:
-        watcher.say(f"the training has ended well, but it is not noted in {search}: {error}")
+        watcher.say(f"the training has ended well, but it is not noted in {winner.search}: {error}")

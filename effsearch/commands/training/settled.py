@@ -17,6 +17,14 @@ class Fitting:
     num_removed_strides: int
 
 
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """A search's winner as it was when its training began; a search that goes on meanwhile may have another."""
+
+    search: Path  # directory
+    network_hash: str  # before it was fitted to the images
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainPlan:
     """All that is settled before a training begins."""
@@ -29,4 +37,4 @@ class TrainPlan:
     training: FullTraining
     fitting: Fitting
     notes: tuple[str, ...]
-    search: Path | None = None  # that found it, where it is a search's winner
+    winner: Winner | None = None  # of which search, where one has found it

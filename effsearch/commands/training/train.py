@@ -63,8 +63,8 @@ def run_train(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | None:
         if group.is_first:
             group.wait()
         report = train_planned(plan, options, watcher, compute=compute, group=group)
-    if report is not None and plan.search is not None:
-        note_in_search(plan.search, report, watcher)
+    if report is not None and plan.winner is not None:
+        note_in_search(plan.winner, report, watcher)
     return report
 
 

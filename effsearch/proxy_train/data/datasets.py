@@ -20,7 +20,7 @@ from effsearch.proxy_train.data.cache import (
     write_native_resolution,
 )
 from effsearch.proxy_train.data.listing import Progress, Report, Source, no_progress, no_report
-from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_meta, read_rows, require_own
+from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, read_meta, read_rows, require_damage, require_own
 from effsearch.proxy_train.data.sources import open_source
 from effsearch.proxy_train.data.splits import check_classes, lacks_splits
 from effsearch.proxy_train.data.verify import find_changes
@@ -189,7 +189,7 @@ def _damage(handle: Path) -> str:
     """Say in what way decoded images are not what was decoded; "" where they are.
 
     Raises:
-        RunError: They may be anybody's.
+        RunError: They may be anybody's, or cannot be read.
     """
     if changes := find_changes(handle):
         require_own(handle)
@@ -239,7 +239,7 @@ def open_images(handle: Path) -> ImageData:
     """The images that `load_images` left at a handle, mapped into memory and not read.
 
     Raises:
-        RunError: The folder is gone or damaged.
+        RunError: The folder is gone or damaged, or cannot be read.
     """
     try:
         require_own(handle)
@@ -271,6 +271,7 @@ def open_images(handle: Path) -> ImageData:
             handle=handle,
         )
     except DAMAGE_ERRORS as error:
+        require_damage(handle, error)
         raise RunError(f"the decoded images in {handle} are damaged ({error}); delete that folder") from error
 
 

@@ -5,8 +5,10 @@ Rows are decoded in the listing's order and then arranged by split, so that each
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import stat
 import tokenize
 import zipfile
@@ -33,6 +35,7 @@ DAMAGE_ERRORS = (
     ),  # a header that is no header
 )
 """What reading a damaged folder raises."""
+_SOUND_ERRORS = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 def read_rows(folder: Path) -> dict[str, NDArray[np.int64] | NDArray[np.uint8]]:
@@ -78,6 +81,20 @@ def require_own(folder: Path) -> None:
                 f"anybody may write {path}, so the images in it may be anybody's: chmod -R o-w that folder if you "
                 "trust what is there, or set EFFSEARCH_CACHE to a folder of your own"
             )
+
+
+def require_damage(folder: Path, error: BaseException) -> None:
+    """Refuse to call a folder damaged that may be sound, and only cannot be read: it must not be replaced.
+
+    Args:
+        folder: Of decoded images.
+        error: What reading it has raised.
+
+    Raises:
+        RunError: A right is missing, memory, or a free file descriptor.
+    """
+    if isinstance(error, OSError) and error.errno in _SOUND_ERRORS:
+        raise RunError(f"cannot read {error.filename or folder}: {os.strerror(error.errno)}") from None
 
 
 def unreadable_places(folder: Path) -> tuple[int, ...]:

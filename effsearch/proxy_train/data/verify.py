@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from effsearch.proxy_train.data.decode import DIGEST_BYTES
-from effsearch.proxy_train.data.rows import DAMAGE_ERRORS, fingerprint_of, read_meta, read_rows
+from effsearch.proxy_train.data.rows import (
+    DAMAGE_ERRORS,
+    fingerprint_of,
+    read_meta,
+    read_rows,
+    require_damage,
+)
 
 META_SUM = "sha256"  # in meta.json, of all else there; caches of earlier versions have none
 FILES = ("images.npy", "rows.npz", "meta.json")
@@ -32,6 +38,9 @@ def find_changes(folder: Path) -> str:
     """Say in what way a folder of decoded images is not as it was written; "" where it is.
 
     The same files are looked at once in each process.
+
+    Raises:
+        RunError: They cannot be read, which says nothing of what they hold.
     """
     try:
         files = tuple((folder / name).stat() for name in FILES)
@@ -40,6 +49,7 @@ def find_changes(folder: Path) -> str:
             return ""
         changes = _compare(folder)
     except DAMAGE_ERRORS as error:
+        require_damage(folder, error)
         return str(error) or type(error).__name__
     if not changes:
         _SOUND.add(key)

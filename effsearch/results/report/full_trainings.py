@@ -22,9 +22,13 @@ def make_full_trainings(contents: RunContents) -> FullTrainingsView | None:
     rows = rows_of(contents.full_trainings, "trainings")
     if not rows:
         return None
-    winners = {best.get("network_hash"): str(best.get("name", "the winner"))}
-    winners |= {row.get("network_hash"): str(row.get("name")) for row in rows_of(contents.result, "winners")}
+    winners = {_hash_of(best): str(best.get("name", "the winner"))}
+    winners |= {_hash_of(row): str(row.get("name")) for row in rows_of(contents.result, "winners")}
     return FullTrainingsView(
-        rows=tuple((winners.get(row.get("network_hash"), "an earlier winner"), row) for row in rows),
+        rows=tuple((winners.get(_hash_of(row), "an earlier winner"), row) for row in rows),
         proxy_accuracy=number_or_none(best.get("accuracy")),
     )
+
+
+def _hash_of(row: Mapping[str, Any]) -> str:
+    return str(row.get("network_hash"))  # whatever somebody has put there

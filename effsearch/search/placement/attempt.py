@@ -27,27 +27,41 @@ class Reply:
     trace: str = ""  # how the failure came about, where `--debug` asks for it
 
 
-def attempt(work: Callable[[Any], Any], task: Any) -> Reply:
-    """Do a task here, and give what came of it; nothing that the work raises gets out."""
+def wants_traces() -> bool:
+    """Tell whether `--debug` asks for tracebacks: in the driver, and in the processes that it starts itself."""
+    return os.environ.get("EFFSEARCH_DEBUG", "") not in ("", "0")
+
+
+def attempt(work: Callable[[Any], Any], task: Any, *, has_trace: bool | None = None) -> Reply:
+    """Do a task here, and give what came of it; nothing that the work raises gets out.
+
+    Args:
+        work: Does it.
+        task: What is done.
+        has_trace: Whether a failure says how it came about, for a driver elsewhere; None: what is asked here.
+    """
+    trace = _trace if (wants_traces() if has_trace is None else has_trace) else _no_trace
     try:
         return Reply("value", work(task))
     except OutOfMemory as error:
-        return Reply("memory", str(error), _trace(error))
+        return Reply("memory", str(error), trace(error))
     except TrainingFailed as error:
-        return Reply("training", str(error), _trace(error))
+        return Reply("training", str(error), trace(error))
     except EffsearchError as error:
-        return Reply("error", str(error), _trace(error))
+        return Reply("error", str(error), trace(error))
     except Exception as error:  # one network's is recorded; ten in a row stop the search
         last = traceback.extract_tb(error.__traceback__)[-1]
         words = f"{type(error).__name__}: {error} ({last.name}, line {last.lineno})"
-        return Reply("bug", words, _trace(error))
+        return Reply("bug", words, trace(error))
 
 
 def _trace(error: Exception) -> str:
     """Give what the driver is to show and to log: it has the terminal and the run, a worker may be elsewhere."""
-    if os.environ.get("EFFSEARCH_DEBUG", "") in ("", "0"):
-        return ""
     return hide_passwords("".join(traceback.format_exception(error)).rstrip())
+
+
+def _no_trace(error: Exception) -> str:
+    return ""
 
 
 def ended_by(reply: Reply, task: T, seconds: float) -> Ended[T, V]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal  # Any: Ray's actors and references
 
 from effsearch import __version__
-from effsearch.search.placement.attempt import ended_by, hung_words, unprepared_words
+from effsearch.search.placement.attempt import ended_by, hung_words, unprepared_words, wants_traces
 from effsearch.search.placement.pool import Ended, FailureCause, SecondsAllowed, T, V, no_limit
 from effsearch.search.placement.ray_cluster import Gone, RayCluster, Resources, connect
 from effsearch.search.placement.ray_worker import Arrival, NoShipment, RayWorker, Shipment
@@ -333,7 +333,9 @@ def start_ray_pool(
         shipment = NoShipment() if ship is None else ship
         return RayPool(
             cluster,
-            lambda: cluster.start_worker(RayWorker, work, prepare, shipment, resources=resources),
+            lambda: cluster.start_worker(
+                RayWorker, work, prepare, shipment, wants_traces(), resources=resources
+            ),
             num_slots=min(num_workers, room),
             seconds_allowed=seconds_allowed,
             shipment=shipment,

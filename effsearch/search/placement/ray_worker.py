@@ -6,6 +6,7 @@ A worker that is prepared once and then does one task after another, with what i
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol  # Any: tasks, values, and references to pieces of a shipment
 
@@ -63,16 +64,20 @@ class RayWorker:
         work: Called with each task.
         prepare: Called before the first one.
         shipment: What the node must have.
+        has_trace: Whether failures say how they came about: the driver's `--debug` is in nobody's environment here.
     """
 
-    def __init__(self, work: Callable[[Any], Any], prepare: Callable[[], None], shipment: Shipment) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], prepare: Callable[[], None], shipment: Shipment, has_trace: bool
+    ) -> None:
         self._work = work
         self._prepare = prepare
         self._shipment = shipment
+        self._attempt = partial(attempt, has_trace=has_trace)
 
     def arrive(self) -> Reply:
         """Say where this is, and whether the node has what it needs."""
-        return attempt(
+        return self._attempt(
             lambda _: Arrival(
                 node=this_node(),
                 host=socket.gethostname(),
@@ -85,7 +90,7 @@ class RayWorker:
 
     def unpack(self, pieces: list[Any]) -> Reply:
         """Put what is shipped in its place, for all workers of this node."""
-        return attempt(lambda _: self._shipment.unpack(fetch(piece) for piece in pieces), None)
+        return self._attempt(lambda _: self._shipment.unpack(fetch(piece) for piece in pieces), None)
 
     def prepare(self) -> Reply:
         """Get ready for tasks."""
@@ -97,11 +102,11 @@ class RayWorker:
                 )
             self._prepare()
 
-        return attempt(run, None)
+        return self._attempt(run, None)
 
     def run(self, task: Any) -> Reply:
         """Do a task."""
-        return attempt(self._work, task)
+        return self._attempt(self._work, task)
 
 
 def _torch_version() -> str:

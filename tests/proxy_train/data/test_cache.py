@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -203,6 +204,25 @@ def test_damaged_images_whose_source_is_gone_say_both(pets: Path, tmp_path: Path
     with pytest.raises(DataError, match=words):
         load_source(source, resolution=8, cache_dir=tmp_path / "cache")
     assert first.handle.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+@pytest.mark.parametrize("reader", ["verify.np.load", "datasets.read_meta"])
+def test_images_that_only_cannot_be_read_are_neither_called_damaged_nor_replaced(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, number: int
+) -> None:
+    def refuse(*_: object, **more: object) -> None:
+        raise OSError(number, os.strerror(number), "closed.npy")
+
+    first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache")
+    before = {path.name: path.stat().st_ino for path in first.handle.iterdir()}
+    verify._SOUND.clear()
+    monkeypatch.setattr(f"effsearch.proxy_train.data.{reader}", refuse)
+    lines: list[str] = []
+    with pytest.raises(RunError, match=f"^cannot read closed.npy: {os.strerror(number)}$"):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path / "cache", report=lines.append)
+    assert lines == []
+    assert {path.name: path.stat().st_ino for path in first.handle.iterdir()} == before
 
 
 def test_of_several_drivers_on_damaged_images_one_decodes(pets: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_what_somebody_has_put_there_is_shown_as_it_came_or_left_out(
 ) -> None:
     assert "full_trainings" not in page(make_run, result, {"trainings": [1, "two"]}).sections
     assert page(make_run, result, "{torn").unread
-    report = page(make_run, result, {"trainings": [dict.fromkeys(ROW, HOSTILE)]})
-    assert "full_trainings" in report.sections
-    assert "img" not in {tag for tag, _ in Markup(report.html).tags}
+    for value in (HOSTILE, [HOSTILE], {HOSTILE: HOSTILE}, None, -1):
+        report = page(make_run, result, {"trainings": [dict.fromkeys(ROW, value)]})
+        assert "full_trainings" in report.sections
+        assert "img" not in {tag for tag, _ in Markup(report.html).tags}

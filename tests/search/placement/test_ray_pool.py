@@ -10,7 +10,8 @@ import pytest
 from effsearch.search.placement.attempt import Reply
 from effsearch.search.placement.pool import Ended
 from effsearch.search.placement.ray_cluster import Gone, Resources
-from effsearch.search.placement.ray_pool import PLACE_SECONDS, RayPool
+from effsearch.search.placement.ray_pool import PLACE_SECONDS, RayPool, start_ray_pool
+from effsearch.search.placement.ray_worker import RayWorker
 from effsearch.space.errors import RunError, UsageError
 
 Pool = RayPool[Any, Any]
@@ -271,3 +272,25 @@ def test_resources_that_no_worker_can_take_are_refused() -> None:
         Resources(cpus=0, gpus=0)
     with pytest.raises(UsageError, match=r"a share of one GPU or whole ones, got 1\.5"):
         Resources(cpus=1, gpus=1.5)
+
+
+@pytest.mark.parametrize("asked", ["1", "0"])
+def test_workers_elsewhere_give_tracebacks_where_the_driver_is_asked_for_them(
+    fake: ModuleType, functions: ModuleType, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    cluster, started = fake.FakeCluster(a=1), []
+
+    def start_worker(worker: type, *arguments: Any, resources: object) -> Any:
+        started.append(worker(*arguments))
+        return type(cluster).start_worker(cluster)
+
+    monkeypatch.setattr(cluster, "start_worker", start_worker)
+    monkeypatch.setattr("effsearch.search.placement.ray_pool.connect", lambda *_, **more: cluster)
+    monkeypatch.setenv("EFFSEARCH_DEBUG", asked)
+    start_ray_pool(functions.work, prepare=functions.prepare, address="head:6379", num_workers=1).close()
+    monkeypatch.delenv("EFFSEARCH_DEBUG")  # a node of a cluster has it from nobody
+    (worker,) = started
+    assert isinstance(worker, RayWorker)
+    trace = worker.run(functions.NumberTask(functions.FAILS)).trace
+    assert trace.startswith("Traceback") == (asked == "1")
+    assert bool(trace) == (asked == "1")
