@@ -58,7 +58,7 @@ def train(
         float | None,
         typer.Option(
             help="Peak learning rate; default: the recipe's, in proportion to the batch; a quarter of that where the "
-            "best weights of a train or prune run are gone on from."
+            "best weights of a train or prune run are gone on from on its own images."
         ),
     ] = None,
     resolution: Annotated[

@@ -561,6 +561,20 @@ def test_a_training_at_chance_level_says_so_and_what_to_try(train: Train) -> Non
     assert "nothing was learned" not in train(run="longer").out
 
 
+def test_on_other_images_what_another_training_has_left_is_gone_on_from_at_the_whole_rate(
+    train: Train, effsearch: Effsearch
+) -> None:
+    assert train().code == 0
+    write_colours(Path("others"), num_images=80)
+    words = ("--epochs", "1", "--batch-size", "32", "--device", "cpu", "--run", "on", "--json")
+    report = effsearch("train", "run", "--data", "others", *words).json
+    assert not any("of the recipe's rate" in line for line in report["notes"])
+    first, second = (
+        json.loads(Path(run, "settings.json").read_text())["settings"]["training"] for run in ("run", "on")
+    )
+    assert second["learning_rate"] == first["learning_rate"]
+
+
 def test_a_training_is_begun_with_what_another_has_left(train: Train, effsearch: Effsearch) -> None:
     """On the same images in the same splits, so that its test images are unseen here too."""
     assert train("--seed", "5").code == 0

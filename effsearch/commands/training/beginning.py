@@ -59,12 +59,14 @@ def needs_no_initial(initial: Path, run: Path | None) -> bool:
 
 
 def goes_on(options: TrainOptions) -> bool:
-    """Tell whether a training goes on from the best weights of a train or prune run, and not from others."""
-    return (
-        options.initial is None
-        and not isinstance(options.network, SpecInHand)
-        and is_training(Path(options.network))
-    )
+    """Tell whether a training goes on from the best weights of a train or prune run, on the images of that run."""
+    if options.initial is not None or isinstance(options.network, SpecInHand):
+        return False
+    run = Path(options.network)
+    if not is_training(run):
+        return False
+    learned = str(stored_setting(run, "data"))
+    return options.data is None or _is_same(options.data, learned)
 
 
 def rate_share(options: TrainOptions) -> float:
