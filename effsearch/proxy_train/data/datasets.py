@@ -126,7 +126,7 @@ def load_source(
     """The images of an opened source; see `load_images`."""
     folder = source_folder(cache_dir, source)
     handle = _find(source, folder, resolution, seed)
-    damage = "" if handle is None else _damage(handle)
+    damage = "" if handle is None else _damage(handle, report)
     if handle is None or damage:
         try:
             handle = _build(source, folder, resolution, seed, report, progress)
@@ -162,7 +162,7 @@ def _build(
     chosen = _choose(source, resolution, native_resolution)
     with one_builder(folder, report):
         handle = _find(source, folder, resolution, seed)  # somebody may have built it meanwhile
-        damage = "" if handle is None else _damage(handle)
+        damage = "" if handle is None else _damage(handle, report)
         if handle is not None and not damage:
             return handle
         if damage:
@@ -185,13 +185,13 @@ def _build(
     return handle
 
 
-def _damage(handle: Path) -> str:
+def _damage(handle: Path, report: Report) -> str:
     """Say in what way decoded images are not what was decoded; "" where they are.
 
     Raises:
         RunError: They may be anybody's, or cannot be read.
     """
-    if changes := find_changes(handle):
+    if changes := find_changes(handle, report):
         require_own(handle)
         return changes
     try:

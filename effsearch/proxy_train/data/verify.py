@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from effsearch.proxy_train.data.decode import DIGEST_BYTES
+from effsearch.proxy_train.data.listing import Report, no_report
 from effsearch.proxy_train.data.rows import (
     DAMAGE_ERRORS,
     fingerprint_of,
@@ -25,6 +26,7 @@ from effsearch.proxy_train.data.rows import (
 
 META_SUM = "sha256"  # in meta.json, of all else there; caches of earlier versions have none
 FILES = ("images.npy", "rows.npz", "meta.json")
+MANY_BYTES = 2e9  # some 4 core-seconds, and minutes from a slow disk
 _SOUND: set[tuple[object, ...]] = set()  # files that this process has looked at
 
 
@@ -34,10 +36,10 @@ def meta_sum(meta: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def find_changes(folder: Path) -> str:
+def find_changes(folder: Path, report: Report = no_report) -> str:
     """Say in what way a folder of decoded images is not as it was written; "" where it is.
 
-    The same files are looked at once in each process.
+    The same files are looked at once in each process; of many bytes it is reported that they are.
 
     Raises:
         RunError: They cannot be read, which says nothing of what they hold.
@@ -47,6 +49,10 @@ def find_changes(folder: Path) -> str:
         key = (folder, *((file.st_ino, file.st_size, file.st_mtime_ns) for file in files))
         if key in _SOUND:
             return ""
+        if files[0].st_size >= MANY_BYTES:
+            report(
+                f"comparing {files[0].st_size / 1e9:,.1f} GB of decoded images with their hashes: {folder}"
+            )
         changes = _compare(folder)
     except DAMAGE_ERRORS as error:
         require_damage(folder, error)

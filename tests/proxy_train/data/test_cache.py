@@ -154,6 +154,19 @@ def test_a_flipped_bit_is_noticed_once_and_what_it_is_in_is_decoded_anew(
     assert len(lines) == 2
 
 
+def test_whoever_waits_for_many_images_to_be_compared_is_told_once(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_images(str(pets), resolution=8, cache_dir=tmp_path)
+    monkeypatch.setattr(verify, "_SOUND", set())
+    monkeypatch.setattr(verify, "MANY_BYTES", 40 * 8 * 8 * 3)
+    lines: list[str] = []
+    for _ in range(2):
+        load_images(str(pets), resolution=8, cache_dir=tmp_path, report=lines.append)
+    assert len(lines) == 1
+    assert lines[0].startswith("comparing 0.0 GB of decoded images with their hashes: ")
+
+
 def test_a_neighbour_with_a_flipped_bit_is_not_used(pets: Path, tmp_path: Path) -> None:
     first = load_images(str(pets), resolution=8, cache_dir=tmp_path / "a", seed=0)
     flip_a_bit(first.handle / "images.npy", -1)
