@@ -425,6 +425,24 @@ def test_a_signal_that_is_swallowed_ends_the_command_all_the_same() -> None:
     assert ended.stderr.strip().startswith("effsearch: stopped before all was put away")
 
 
+def test_control_c_in_the_making_of_a_dataclass_has_its_exit_code_too(tmp_path: Path) -> None:
+    """Which is the exec of a text: after a plain KeyboardInterrupt there Python would end by SIGINT itself."""
+    text = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    (tmp_path / "program.py").write_text(
+        "import signal, sys\n"
+        "from effsearch import cli\n"
+        "import effsearch.commands.listings as listings\n"
+        f"listings.describe_presets = lambda: exec({text!r})\n"
+        "sys.argv = ['effsearch', 'presets']\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main()\n"
+    )
+    words = [sys.executable, "-m", "program"]  # a module's exit goes another way than that of -c
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=tmp_path)
+    assert ended.returncode == 130
+    assert ended.stderr.strip().startswith("effsearch: stopped; ")
+
+
 def test_a_second_control_c_ends_at_once() -> None:
     code = (
         "import os, signal, sys, time\n"

@@ -85,7 +85,7 @@ def stop_one(folder: Path, number: int, rng: random.Random, span: float) -> dict
     ended = time.monotonic()
     left = wait_gone(sorted(workers), 5.0)
     text = err.read_text()
-    # Python's last moments have no handler. Where all was done by then, or for a second signal, that is an end as good.
+    # Python's last moments have no handler. Where all was done by then, and for a second signal, that is as good.
     is_done = result.exists() and result.stat().st_mtime_ns > before
     return {
         "signal": sent.name,

@@ -63,6 +63,14 @@ def answered() -> Iterator[None]:
         os.close(reading)
 
 
+class Stopped(KeyboardInterrupt):
+    """What Ctrl-C raises.
+
+    Where a plain KeyboardInterrupt once goes through the exec of a text, as when a dataclass is made in an import,
+    Python kills itself by SIGINT at its very end, whatever exit code it was given; of a kind of its own it does not.
+    """
+
+
 class _Answer:
     """What the main thread does."""
 
@@ -74,7 +82,7 @@ class _Answer:
         if self._num_heard > 1:
             _end_at_once()
         note_stop(INTERRUPTED)
-        raise KeyboardInterrupt
+        raise Stopped
 
 
 def _count(reading: int) -> None:
