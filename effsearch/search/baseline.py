@@ -185,6 +185,7 @@ class _Search:
         self.num_handed_out = 0
         self.failure_streak = FailureStreak()
         self.anchor_jobs: list[Job] = []
+        self.lost_jobs: dict[str, Job] = {}  # by network
         self.is_confirming = False  # nothing is promoted any more, unless there are trials after all
         self.finalists: list[str] = []
         self.num_owed = 0
@@ -200,6 +201,7 @@ class _Search:
 
     def take_history(self, history: Sequence[Evaluation]) -> None:
         self.time.learn(history)
+        self.owe_lost_trainings(history)
         for evaluation in history:
             self.is_confirming = evaluation.job.kind == "confirm"
             if not self.is_confirming:
@@ -214,6 +216,19 @@ class _Search:
                 self.trained.first_jobs[job.network] = job
                 self.anchor_jobs.append(job)
                 self.proposer.mark_seen(job.network)
+
+    def owe_lost_trainings(self, history: Sequence[Evaluation]) -> None:
+        """Hand out again what the record has lost of networks that it knows by later trainings alone."""
+        anchors = {network_hash(anchor.spec) for anchor in self.problem.anchors}
+        for job in (evaluation.job for evaluation in history):
+            if self.trained.is_first(job):
+                self.trained.first_jobs[job.network] = job
+                self.lost_jobs.pop(job.network, None)
+            elif job.network not in self.trained.first_jobs:
+                kind: EvaluationKind = "anchor" if job.network in anchors else "trial"
+                self.trained.first_jobs[job.network] = job
+                lost = self.longer_job(job.network, 0, kind=kind)
+                self.trained.first_jobs[job.network] = self.lost_jobs[job.network] = lost
 
     # Trials
 
@@ -230,6 +245,10 @@ class _Search:
             if not self.time.is_up(reserved_seconds=reserved, fidelity=job.fidelity):
                 self.trained.on_rung[promotion[1]][job.network] = False
                 return job
+        if self.lost_jobs and not self.time.is_up(reserved_seconds=reserved):
+            lost = self.lost_jobs.pop(next(iter(self.lost_jobs)))
+            self.trained.on_rung[0].setdefault(lost.network, False)
+            return lost
         if self.stopped_by == "exhausted":  # other workers may still be training
             return None
         if self.settings.num_trials is not None and self.num_handed_out >= self.settings.num_trials:

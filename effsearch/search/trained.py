@@ -30,7 +30,7 @@ class Trained:
         self.evaluations.append(evaluation)
         self._valuation.note(evaluation)
         job, rung = evaluation.job, self.rung_of(evaluation.job)
-        if rung == 0 and job.replicate == 0:
+        if self.is_first(job):
             self.first_jobs[job.network] = job
         has_score = evaluation.result is not None
         self.on_rung[rung][job.network] = has_score or self.on_rung[rung].get(job.network, False)
@@ -40,6 +40,10 @@ class Trained:
             rung=rung,
             val_accuracy=evaluation.result.val_accuracy if evaluation.result else None,
         )
+
+    def is_first(self, job: Job) -> bool:
+        """Tell whether a training is the first that a network is given."""
+        return self.rung_of(job) == 0 and job.replicate == 0
 
     def rung_of(self, job: Job) -> int:
         """Give the rung that a training belongs to."""

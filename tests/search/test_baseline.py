@@ -409,6 +409,40 @@ def test_a_run_cut_short_owes_its_confirmations(problem: Problem, formula: Evalu
     assert result.best.network == whole.best.network
 
 
+@pytest.mark.parametrize("num_rungs", [1, 3])
+@pytest.mark.parametrize("place", ["finalist", "anchor", "every one"])
+def test_a_first_training_that_the_record_has_lost_is_given_again(
+    small: Problem, settings: SearchSettings, place: str, num_rungs: int
+) -> None:
+    """As after effsearch repair has put aside a damaged line of the ledger."""
+    rungs = (SHORT, MIDDLE, LONG)[:num_rungs]
+    known = dataclasses.replace(small, anchors=(anchor_at(small.space, 0, 1, 0, 1, 0, 0),), rungs=rungs)
+    whole, record = run(known, settings, fives)
+    later = {one.job.network for one in record if one.job.kind in ("confirm", "rung")}
+    (anchor,) = {one.job.network for one in record if one.job.kind == "anchor"}
+    lost = {
+        "finalist": {whole.best.network} - {anchor} or later - {anchor},
+        "anchor": {anchor},
+        "every one": later,
+    }[place]
+    assert lost <= later
+    kept = [one for one in record if one.job.network not in lost or one.job.kind not in ("trial", "anchor")]
+    assert len(kept) == len(record) - len(lost)
+    result, again = run(known, settings, fives, history=kept)
+    given = [one for one in again if one.job.network in lost]
+    assert {
+        (one.job.network, one.job.kind, one.job.fidelity, one.job.seed, one.job.name) for one in given
+    } == {
+        (one.job.network, one.job.kind, one.job.fidelity, one.job.seed, one.job.name)
+        for one in record
+        if one.job.network in lost and one.job.kind in ("trial", "anchor")
+    }
+    assert len(given) == len(lost)
+    keys = [(one.job.network, one.job.replicate, one.job.fidelity) for one in kept + again]
+    assert len(set(keys)) == len(keys)
+    assert result.num_trials == whole.num_trials
+
+
 def test_past_failures_are_not_tried_again(narrow: Problem) -> None:
     def fail_first(spec: ModelSpec, fidelity: Fidelity, seed: int) -> ProxyResult:
         if spec.stages[0].out_channels == 8:
