@@ -1015,7 +1015,10 @@ def test_where_nothing_keeps_there_is_a_winner_all_the_same(small: Problem, sett
     assert not any(one.job.kind == "confirm" for one in record)
 
 
-@pytest.mark.parametrize("sampler", ["thompson", "tpe", "random", "nsga2", "gp", "evolution"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["thompson", "tpe", "random", "nsga2", "evolution", pytest.param("gp", marks=pytest.mark.slow)],
+)
 def test_every_sampler_keeps_to_a_bound_on_latency(
     small: Problem, sampler: Any, make_table: Callable[..., LatencyTable]
 ) -> None:

@@ -326,6 +326,7 @@ def test_widths_come_down_in_multiples_to_an_eighth(width: int, divisor: int, be
     assert widths_below(width, divisor) == below
 
 
+@pytest.mark.slow
 def test_an_eighth_of_what_there_was_at_first_stays_however_many_steps_there_are() -> None:
     """By one step after another each layer came down to an eighth of an eighth, and so to a single chunk."""
     assert widths_below(72, 8, whole=576) == []

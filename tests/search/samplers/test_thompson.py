@@ -208,7 +208,7 @@ def test_a_constraint_is_learned() -> None:
     assert sum(trial.constraints["at most five"] <= 0 for trial in later) >= 10
 
 
-@pytest.mark.parametrize("has_cost", [True, False])
+@pytest.mark.parametrize("has_cost", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_two_objectives_give_a_front(has_cost: bool) -> None:
     def both(trial: optuna.Trial) -> tuple[float, float]:
         points = suggest(trial)
