@@ -28,6 +28,7 @@ PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
 HISTORY_FILE = "history.csv"  # a training's epochs
 TRAINING_COMMANDS = frozenset({"train", "prune"})  # whose run is of one network and has epochs
+PRUNED_FILE = "pruned.safetensors"  # in checkpoints: the weights right after a pruning, before its training
 PRUNING_FILE = "pruning.json"  # what a pruning came to before its training
 TRAINED_SPEC = "trained"  # a training's network, in specs
 BASE_SPEC = "base"  # what a scaling grows, in specs

@@ -53,7 +53,7 @@ def find_in_settings(run: Path) -> Iterator[Finding]:
         return
     except EffsearchError as error:
         problem = str(error)
-    stored = _settings_of_last_start(run)
+    stored = settings_of_last_start(run)
     if stored is None:
         yield Finding(
             path,
@@ -188,7 +188,8 @@ def _put_lines_aside(run: Path, content: bytes, bad: list[Line]) -> None:
         write_trials(run / TRIALS_FILE, entries)
 
 
-def _settings_of_last_start(run: Path) -> dict[str, object] | None:
+def settings_of_last_start(run: Path) -> dict[str, object] | None:
+    """Give what `settings.json` held at the last start; None where nobody kept it."""
     try:
         starts = read_json(run / ENVIRONMENT_FILE).get("starts")
     except EffsearchError:
