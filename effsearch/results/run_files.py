@@ -101,6 +101,20 @@ def read_settings(run: Path) -> StoredSettings:
     return StoredSettings(command=command, created=moment, settings=SettingsOfRun(settings, path))
 
 
+def settings_of_last_start(run: Path) -> dict[str, Any] | None:
+    """Give what `settings.json` held at the last start; None where nobody kept it."""
+    try:
+        starts = read_json(run / ENVIRONMENT_FILE).get("starts")
+    except RunError:
+        return None
+    if not isinstance(starts, list):
+        return None
+    stored = [
+        start[STORED_SETTINGS] for start in starts if isinstance(start, dict) and STORED_SETTINGS in start
+    ]
+    return stored[-1] if stored and isinstance(stored[-1], dict) else None
+
+
 def has_report(run: Path) -> bool:
     """Whether a run has come to a final result."""
     return (run / REPORT_FILE).is_file()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from effsearch.commands.repairing.findings import Finding, put_aside, settings_of_last_start
+from effsearch.commands.repairing.findings import Finding, put_aside
 from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.checkpoints import is_intact
 from effsearch.results.run_files import (
@@ -14,6 +14,7 @@ from effsearch.results.run_files import (
     REPORT_FILE,
     TRAINING_COMMANDS,
     read_settings,
+    settings_of_last_start,
 )
 from effsearch.space.errors import EffsearchError
 
