@@ -62,6 +62,15 @@ def read_hash(path: Path) -> str | None:
     return hash_tensors(tensors, words) if is_intact else None
 
 
+def fault_of(path: Path) -> str:
+    """Say why a tensor file that is there is not as it was written; "" where it is, or is somebody else's."""
+    try:
+        is_intact = read_anybodys(path)[2]
+    except (OSError, SafetensorError, ValueError) as error:
+        return f"it cannot be read: {error}"
+    return "its SHA-256 is another" if is_intact is False else ""
+
+
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ PLOTS_FOLDER = "plots"
 SPACE_FILE = "space.yaml"  # of a space that is not shipped
 HISTORY_FILE = "history.csv"  # a training's epochs
 TRAINING_COMMANDS = frozenset({"train", "prune"})  # whose run is of one network and has epochs
+PRUNED_FILE = "pruned.safetensors"  # in checkpoints: the weights right after a pruning, before its training
 PRUNING_FILE = "pruning.json"  # what a pruning came to before its training
 TRAINED_SPEC = "trained"  # a training's network, in specs
 BASE_SPEC = "base"  # what a scaling grows, in specs
@@ -98,6 +99,20 @@ def read_settings(run: Path) -> StoredSettings:
         ) from error
     check_settings(settings, path)
     return StoredSettings(command=command, created=moment, settings=SettingsOfRun(settings, path))
+
+
+def settings_of_last_start(run: Path) -> dict[str, Any] | None:
+    """Give what `settings.json` held at the last start; None where nobody kept it."""
+    try:
+        starts = read_json(run / ENVIRONMENT_FILE).get("starts")
+    except RunError:
+        return None
+    if not isinstance(starts, list):
+        return None
+    stored = [
+        start[STORED_SETTINGS] for start in starts if isinstance(start, dict) and STORED_SETTINGS in start
+    ]
+    return stored[-1] if stored and isinstance(stored[-1], dict) else None
 
 
 def has_report(run: Path) -> bool:

@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any  # a JSON value
 
-from effsearch.results.json_files import write_json
-from effsearch.results.run_files import LOCK_FILE, SETTINGS_FILE, StoredSettings, is_run, read_settings
+from effsearch.results.json_files import read_json, write_json
+from effsearch.results.run_files import (
+    LOCK_FILE,
+    SETTINGS_FILE,
+    StoredSettings,
+    is_run,
+    read_settings,
+    settings_of_last_start,
+)
 from effsearch.results.run_lock import HELD_SUFFIX
 from effsearch.space.budget import short_time
 from effsearch.space.errors import RunError, UsageError
@@ -211,8 +218,18 @@ def _require_same(
     if differences:
         raise UsageError(
             f"{run} was started with other settings: {'; '.join(differences.values())}; "
-            "give another --run or the stored settings"
+            f"give another --run or the stored settings{_if_altered(run)}"
         )
+
+
+def _if_altered(run: Path) -> str:
+    """Say it where `settings.json` is not what the last start left there: then the user has typed nothing wrong."""
+    try:
+        recorded = settings_of_last_start(run)
+        is_altered = recorded is not None and bool(differences_of(recorded, read_json(run / SETTINGS_FILE)))
+    except RunError:
+        return ""
+    return f" ({SETTINGS_FILE} was altered since: effsearch repair {run} says where)" if is_altered else ""
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -221,6 +238,17 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def differences_of(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Say where two contents of `settings.json` differ, by their names there; [] where they do not."""
+    before, now = dict(_leaves(recorded)), dict(_leaves(found))
+    names = [*before, *(name for name in now if name not in before)]
+    return [
+        f"{name} was {_shown(before.get(name, NOT_SET), name)}, now {_shown(now.get(name, NOT_SET), name)}"
+        for name in names
+        if before.get(name, NOT_SET) != now.get(name, NOT_SET)
+    ]
 
 
 def _shown(value: object, name: str) -> str:

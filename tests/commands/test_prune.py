@@ -284,7 +284,7 @@ def test_a_pruning_that_was_stopped_goes_on_to_the_same_weights(
     assert "no test image is looked at again" in ended.err
 
 
-def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
+def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune, effsearch: Effsearch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -295,7 +295,29 @@ def test_pruned_weights_that_are_damaged_are_one_line(prune: Prune) -> None:
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    refuses(prune(), 1, "pruned.safetensors are damaged")
+    refuses(prune(), 1, "pruned.safetensors are damaged", "effsearch repair pruned --yes")
+    assert "pruning.json" in effsearch("repair", "pruned", "--yes").out
+    ended = prune()
+    assert ended.code == 0
+    assert "pruned before" not in ended.err
+
+
+def test_a_pruning_that_has_ended_and_lost_its_weights_is_refused_and_begins_anew_after_repair(
+    prune: Prune, effsearch: Effsearch
+) -> None:
+    report = prune("--json").json
+    whole = {name: tensor.clone() for name, tensor in weights_of("pruned").items()}  # the file's pages change
+    early, best = (Path("pruned", "checkpoints", f"{name}.safetensors") for name in ("pruned", "best"))
+    early.write_bytes(early.read_bytes()[:-100])
+    assert "ended without it" in effsearch("repair", "pruned", "--yes").out
+    assert prune("--json").json == report
+    best.write_bytes(best.read_bytes()[:-100])
+    words = ("best.safetensors cannot be used: it cannot be read", "effsearch repair pruned --yes")
+    refuses(prune(), 1, *words)
+    refuses(effsearch("export", "pruned", "--to", "safetensors", "--out", "w.safetensors"), 1, *words)
+    assert "report.json" in effsearch("repair", "pruned", "--yes").out
+    assert prune("--json").json["test"] == report["test"]
+    assert same_tensors(whole, weights_of("pruned"))
 
 
 def test_other_settings_are_refused_before_an_image_is_decoded(

@@ -148,6 +148,53 @@ def test_settings_come_back_from_the_last_start(run: Path) -> None:
     assert read_settings(run) == stored
 
 
+def test_a_finding_names_its_file_once_and_does_not_advise_the_repair_that_it_is(
+    run: Path, effsearch: Effsearch
+) -> None:
+    for name in ("settings.json", "report.json", "status.json"):
+        (run / name).write_text("{")
+    out = effsearch("repair", str(run)).out.splitlines()
+    for name in ("settings.json", "report.json", "status.json"):
+        (line,) = (line for line in out if line.startswith(f"{run / name}: "))
+        assert line.startswith(f"{run / name}: it is not JSON: ")
+        assert line.count(name) == 1
+        assert "effsearch repair" not in line
+        assert "delete it" not in line
+    (run / "settings.json").write_text("{}")
+    (line,) = (one["problem"] for one in repair(run) if one["file"] == str(run / "settings.json"))
+    assert line == "it is not one of effsearch's"
+    (run / "settings.json").unlink()
+    assert [one["problem"] for one in repair(run)] == ["it is missing"]
+
+
+def test_settings_that_were_altered_are_told_and_left_as_they_are(
+    run: Path, tmp_path: Path, effsearch: Effsearch
+) -> None:
+    path = run / "settings.json"
+    stored = path.read_text()
+    altered = stored.replace('"seed": 3', '"seed": 7')
+    path.write_text(altered)
+    (finding,) = repair(run)
+    assert "settings.seed was 3, now 7" in finding["problem"]
+    assert "delete" in finding["action"]
+    assert path.read_text() == altered
+    assert "left to you" in effsearch("repair", str(run), "--yes").out
+    with pytest.raises(
+        UsageError, match=r"--seed was 7, now 3; .* \(settings\.json was altered since: effsearch"
+    ):
+        create_or_resume(
+            run,
+            command="baseline",
+            settings=SETTINGS,
+            free_settings=frozenset(),
+            now=datetime.now(UTC),
+            runs_root=tmp_path,
+        )
+    path.unlink()  # as it advises
+    assert len(repair(run)) == 1
+    assert path.read_text() == stored
+
+
 def test_settings_that_nobody_kept_cannot_come_back(run: Path) -> None:
     (run / "settings.json").write_text("{")
     for content in ("{", '{"starts": 3}', '{"starts": [{"time": "then"}]}'):

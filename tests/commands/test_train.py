@@ -184,7 +184,75 @@ def test_a_damaged_checkpoint_is_one_line(train: Train, monkeypatch: pytest.Monk
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    refuses(train(), 1, "last.safetensors are damaged", "delete that folder")
+    refuses(train(), 1, "last.safetensors are damaged", "effsearch repair run --yes puts it aside")
+
+
+@pytest.mark.parametrize(("name", "is_gone"), [("best", False), ("best", True), ("last", False)])
+def test_a_training_that_was_stopped_and_damaged_begins_anew_after_repair(
+    train: Train, effsearch: Effsearch, name: str, is_gone: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in_epoch(patch, 3, fail_with(KeyboardInterrupt()))
+        assert train().code == 130
+    path = Path("run", "checkpoints", f"{name}.safetensors")
+    damage(path, is_gone=is_gone)
+    refuses(train(), 1, f"run/checkpoints/{name}.safetensors", "effsearch repair run --yes")
+    assert "the training starts anew" in effsearch("repair", "run", "--yes").out
+    ended = train()
+    assert ended.code == 0
+    assert "epoch 1 of 3" in ended.err
+
+
+def damage(path: Path, *, is_gone: bool = False) -> None:
+    """Flips a bit of a file, or deletes it."""
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    if is_gone:
+        path.unlink()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_training_that_has_ended_and_lost_its_weights_is_refused_and_begins_anew_after_repair(
+    train: Train, effsearch: Effsearch, is_gone: bool
+) -> None:
+    report = train("--json").json
+    best = Path(report["weights"])
+    whole = {name: tensor.clone() for name, tensor in load_file(best).items()}  # the file's pages change
+    damage(best, is_gone=is_gone)
+    fault = "it is missing" if is_gone else "its SHA-256 is another"
+    words = (f"run/checkpoints/best.safetensors cannot be used: {fault}", "effsearch repair run --yes")
+    refuses(train(), 1, *words)
+    refuses(effsearch("export", "run", "--to", "safetensors", "--out", "w.safetensors"), 1, *words)
+    refuses(effsearch("train", "run", "--run", "next", "--device", "cpu"), 1, *words)
+    assert "report.json" in effsearch("repair", "run", "--yes").out
+    assert not Path("run", "report.json").exists()
+    refuses(
+        effsearch("export", "run", "--to", "torch"),
+        2,
+        "no result yet; the same effsearch train command with --run run",
+    )
+    again = train("--json")
+    assert "epoch 1 of 3" in again.err
+    assert again.json["test"] == report["test"]
+    found = load_file(best)
+    assert all(torch.equal(found[name], tensor) for name, tensor in whole.items())
+
+
+def test_best_weights_of_another_training_are_found_out(train: Train, effsearch: Effsearch) -> None:
+    assert train().code == 0
+    assert train("--seed", "1", run="other").code == 0
+    shutil.copy("other/checkpoints/best.safetensors", "run/checkpoints/best.safetensors")
+    refuses(train(), 1, "it is not the one that last.safetensors names", "effsearch repair run")
+    assert "last.safetensors" in effsearch("repair", "run").out
+
+
+def test_a_training_that_has_ended_needs_no_state_to_go_on_from(train: Train, effsearch: Effsearch) -> None:
+    report = train("--json").json
+    damage(Path(report["last"]))
+    assert train("--json").json == report
+    assert "ended without it" in effsearch("repair", "run", "--yes").out
+    assert train("--json").json == report
 
 
 @pytest.mark.parametrize(

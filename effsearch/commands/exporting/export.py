@@ -8,7 +8,7 @@ from typing import Any
 from effsearch import __version__
 from effsearch.commands.exporting.known import known_of
 from effsearch.commands.exporting.paths import INT8, card_path, check_path, default_path
-from effsearch.commands.exporting.trained import best_weights, read_trained
+from effsearch.commands.exporting.trained import intact_weights, read_trained
 from effsearch.commands.exporting.writers import Job, write_export
 from effsearch.commands.watching import Watcher
 from effsearch.results.atomic import require_writable, sha256_of
@@ -63,7 +63,7 @@ def run_export(options: ExportOptions, watcher: Watcher) -> dict[str, Any]:
     if options.has_features and options.target not in WITH_FEATURES:
         raise UsageError(f"--features goes with --to {', '.join(WITH_FEATURES)}, not with {options.target}")
     base = read_trained(options.network, runs_root=options.runs_root)
-    weights = options.weights or best_weights(base)
+    weights = options.weights or intact_weights(base)
     features = find_features(base.spec) if options.has_features else ()
     out = options.out or default_path(base.name, options.target)
     check_path(out, options.target, weights=weights)

@@ -28,7 +28,9 @@ def read_trained(network: str, *, runs_root: Path) -> Base:
         return read_base(network, runs_root=runs_root)
     if read_report(run) is None:
         command = read_settings(run).command
-        raise UsageError(f"the run at {run} has no result yet; let it finish with effsearch {command} --run")
+        raise UsageError(
+            f"the run at {run} has no result yet; the same effsearch {command} command with --run {run} finishes it"
+        )
     path = run / SPECS_FOLDER / f"{TRAINED_SPEC}.json"
     spec = from_json(read_text(path, what="spec file"), source=str(path))
     return Base(run.resolve().name, spec, run)
@@ -41,6 +43,20 @@ def best_weights(base: Base) -> Path | None:
     from effsearch.proxy_train.full.checkpoint import BEST_FILE
 
     return base.run / CHECKPOINTS / BEST_FILE
+
+
+def intact_weights(base: Base) -> Path | None:
+    """Give the same where they are as the training left them.
+
+    Raises:
+        RunError: They are gone or damaged.
+    """
+    path = best_weights(base)
+    if path is not None:
+        from effsearch.proxy_train.full.checkpoint import require_best
+
+        require_best(path.parent)
+    return path
 
 
 def is_training(run: Path) -> bool:

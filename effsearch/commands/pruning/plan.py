@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.exporting.int8 import load_run_images
-from effsearch.commands.exporting.trained import best_weights, read_trained
+from effsearch.commands.exporting.trained import intact_weights, read_trained
 from effsearch.commands.inputs import Base
 from effsearch.commands.placement import Placement
 from effsearch.commands.proxy import stored_setting
@@ -78,7 +78,7 @@ def plan_pruning(options: PruneOptions, watcher: Watcher) -> PrunePlan:
         EffsearchError: One of them is missing or does not fit the others, or the budget holds already.
     """
     base = read_trained(options.network, runs_root=options.runs_root)
-    weights = options.weights or best_weights(base)
+    weights = options.weights or intact_weights(base)
     if weights is None:
         raise UsageError(
             f"{ASKER} needs trained weights, and {options.network} names none: give --weights, or a train run in "

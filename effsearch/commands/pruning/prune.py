@@ -19,7 +19,7 @@ from effsearch.proxy_train.batches import choose_rows, load_batch
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.data.datasets import ImageData
 from effsearch.proxy_train.device import Compute
-from effsearch.proxy_train.full.checkpoint import ADVICE
+from effsearch.proxy_train.full.checkpoint import repair_advice, require_best
 from effsearch.proxy_train.full.group import ALONE, has_launcher
 from effsearch.proxy_train.full.score import FullScore, score_fully
 from effsearch.proxy_train.full.training import check_batch, for_recipe
@@ -33,7 +33,7 @@ from effsearch.results.checkpoints import FOLDER as CHECKPOINTS
 from effsearch.results.export.weights import read_network
 from effsearch.results.json_files import read_json, write_json
 from effsearch.results.run_dir import RunDir, create_or_resume
-from effsearch.results.run_files import PRUNING_FILE, TRAINED_SPEC
+from effsearch.results.run_files import PRUNED_FILE, PRUNING_FILE, TRAINED_SPEC
 from effsearch.space.budget import short_count
 from effsearch.space.cost import count_cost
 from effsearch.space.errors import RunError, UsageError
@@ -41,7 +41,6 @@ from effsearch.space.outcome import OutOfMemory, TrainingFailed
 from effsearch.space.spec import ModelSpec
 from effsearch.space.text import from_json, to_json
 
-PRUNED_FILE = "pruned.safetensors"  # the weights right after, before the training
 SCORE_IMAGES = 2_048  # training images that importance and norms are measured on
 SCORE_BATCH = 128
 
@@ -75,6 +74,7 @@ def run_prune(options: PruneOptions, watcher: Watcher) -> dict[str, Any]:
                 watcher.say(line)
             done = run.read_result()
             if done is not None:
+                require_best(run.path / CHECKPOINTS)
                 watcher.say(
                     "this pruning has ended before: nothing is trained, and no test image is looked at again"
                 )
@@ -98,12 +98,14 @@ def _prune_or_go_on(run: RunDir, model: Network, plan: PrunePlan, compute: Compu
     """Prune, or take what an earlier call has left."""
     weights, record = run.path / CHECKPOINTS / PRUNED_FILE, run.path / PRUNING_FILE
     if record.exists():
-        tensors, words = read_tensors(weights, what="the pruned weights", advice=ADVICE)
+        tensors, words = read_tensors(
+            weights, what="the pruned weights", advice=repair_advice(weights.parent)
+        )
         left = build_model(_spec_of(words, weights), seed=0)
         if {name: one.shape for name, one in tensors.items()} != {
             name: one.shape for name, one in left.state_dict().items()
         }:
-            raise RunError(f"{weights} holds the weights of another network; {ADVICE}")
+            raise RunError(f"{weights} holds the weights of another network; give another --run")
         left.load_state_dict(tensors)
         watcher.say("pruned before: the training goes on")
         return Left(left, read_json(record))
@@ -119,7 +121,7 @@ def _prune_or_go_on(run: RunDir, model: Network, plan: PrunePlan, compute: Compu
 
 def _spec_of(words: dict[str, str], path: object) -> ModelSpec:
     if "spec" not in words:
-        raise RunError(f"{path} holds no pruned network; {ADVICE}")
+        raise RunError(f"{path} holds no pruned network; give another --run")
     return from_json(words["spec"], source=str(path))
 
 

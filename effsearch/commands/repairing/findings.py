@@ -23,10 +23,11 @@ from effsearch.results.run_files import (
     REPORT_FILE,
     SETTINGS_FILE,
     SPECS_FOLDER,
-    STORED_SETTINGS,
     TRIALS_FILE,
     read_settings,
+    settings_of_last_start,
 )
+from effsearch.results.run_settings import differences_of
 from effsearch.results.spec_files import is_changed
 from effsearch.results.status import STATUS_FILE, read_status
 from effsearch.results.trials import write_trials
@@ -46,14 +47,26 @@ class Finding:
 
 
 def find_in_settings(run: Path) -> Iterator[Finding]:
-    """Look at `settings.json`; it comes back from the last start's record."""
+    """Look at `settings.json`; it comes back from the last start's record.
+
+    One that can be read and says something else may be meant so: it is left as it is.
+    """
     path = run / SETTINGS_FILE
+    stored = settings_of_last_start(run)
     try:
         read_settings(run)
-        return
     except EffsearchError as error:
-        problem = str(error)
-    stored = _settings_of_last_start(run)
+        problem = _problem_of(path, error) if path.exists() else "it is missing"
+    else:
+        differences = [] if stored is None else differences_of(stored, read_json(path))
+        if differences:
+            yield Finding(
+                path,
+                f"it is not as the last start recorded it in {ENVIRONMENT_FILE}: {'; '.join(differences)}",
+                f"nothing: it may be meant so; to have it as recorded, delete {path} and repair again with --yes",
+                None,
+            )
+        return
     if stored is None:
         yield Finding(
             path,
@@ -83,7 +96,7 @@ def find_in_json(run: Path) -> Iterator[Finding]:
             except EffsearchError as error:
                 yield Finding(
                     path,
-                    str(error),
+                    _problem_of(path, error),
                     "put aside; the next call of the run's command writes it",
                     partial(put_aside, path),
                 )
@@ -91,7 +104,9 @@ def find_in_json(run: Path) -> Iterator[Finding]:
         read_status(run)
     except EffsearchError as error:
         path = run / STATUS_FILE
-        yield Finding(path, str(error), "put aside; it says nothing that lasts", partial(put_aside, path))
+        yield Finding(
+            path, _problem_of(path, error), "put aside; it says nothing that lasts", partial(put_aside, path)
+        )
 
 
 def find_in_ledger(run: Path) -> Iterator[Finding]:
@@ -167,6 +182,16 @@ def find_half_written(run: Path) -> Iterator[Finding]:
         )
 
 
+def _problem_of(path: Path, error: EffsearchError) -> str:
+    """Give what is wrong with a file that the finding names, without its name and without what to do."""
+    cause = error.__cause__
+    text = str(cause if isinstance(cause, EffsearchError) else error)  # advice is put around what it is for
+    text = (
+        text.removesuffix("; delete it").removeprefix(f"no run at {path.parent}: ").removeprefix(f"{path}: ")
+    )
+    return text.replace(f"its {path.name}", "it").replace(str(path), "it")
+
+
 def put_aside(path: Path) -> Path:
     """Rename a file, so that nobody takes it for what it was, and give its new path."""
     aside = free_path(path.with_name(path.name + DAMAGED_SUFFIX))
@@ -186,19 +211,6 @@ def _put_lines_aside(run: Path, content: bytes, bad: list[Line]) -> None:
     entries = read_entries(path)
     if entries:
         write_trials(run / TRIALS_FILE, entries)
-
-
-def _settings_of_last_start(run: Path) -> dict[str, object] | None:
-    try:
-        starts = read_json(run / ENVIRONMENT_FILE).get("starts")
-    except EffsearchError:
-        return None
-    if not isinstance(starts, list):
-        return None
-    stored = [
-        start[STORED_SETTINGS] for start in starts if isinstance(start, dict) and STORED_SETTINGS in start
-    ]
-    return stored[-1] if stored and isinstance(stored[-1], dict) else None
 
 
 def _replay_fault(path: Path, content: bytes) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from effsearch.commands.exporting.trained import best_weights, is_training, read_trained
+from effsearch.commands.exporting.trained import intact_weights, is_training, read_trained
 from effsearch.commands.in_hand import SpecInHand
 from effsearch.commands.inputs import Base, data_of_base
 from effsearch.commands.proxy import stored_setting
@@ -48,7 +48,7 @@ def with_initial(options: TrainOptions) -> TrainOptions:
     if isinstance(options.network, SpecInHand) or not is_training(Path(options.network)):
         return options
     return dataclasses.replace(
-        options, initial=best_weights(read_trained(options.network, runs_root=options.runs_root))
+        options, initial=intact_weights(read_trained(options.network, runs_root=options.runs_root))
     )
 
 

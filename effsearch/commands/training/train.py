@@ -24,7 +24,7 @@ from effsearch.commands.training.settled import TrainPlan
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.build import Network, build_model
 from effsearch.proxy_train.device import Compute, compute_on, resolve_device
-from effsearch.proxy_train.full.checkpoint import EpochRow, load_best
+from effsearch.proxy_train.full.checkpoint import EpochRow, load_best, require_best
 from effsearch.proxy_train.full.epoch import StepLog
 from effsearch.proxy_train.full.group import Group, joined
 from effsearch.proxy_train.full.loop import train_fully
@@ -128,6 +128,8 @@ def train_planned(
         for line in (describe_training(plan, compute, group), *plan.notes):
             watcher.say(line)
         done = run.read_result()
+        if done is not None:
+            require_best(run.path / CHECKPOINTS)
         group.tell(str(run.path) if done is None else "")
         if done is not None:
             watcher.say(

@@ -17,11 +17,18 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from effsearch.proxy_train.build import Network
 from effsearch.proxy_train.full.average import WeightAverage
-from effsearch.proxy_train.tensor_files import read_hash, read_tensors, write_tensors
+from effsearch.proxy_train.tensor_files import (
+    fault_of,
+    read_anybodys,
+    read_hash,
+    read_tensors,
+    write_tensors,
+)
 from effsearch.space.errors import RunError
 from effsearch.space.text import to_json
 
@@ -29,7 +36,6 @@ LAST_FILE = "last.safetensors"
 BEST_FILE = "best.safetensors"
 NEXT_FILE = "best.next.safetensors"  # better weights that `last` may not know of yet
 WEIGHTS, AVERAGE, OPTIMIZER = "weights/", "average/", "optimizer/"
-ADVICE = "delete that folder to train anew, or give another --run"
 
 Source = Literal["weights", "average"]
 
@@ -82,6 +88,53 @@ class TrainState:
         return max(self.rows, key=lambda row: row.best[:2], default=None)
 
 
+def repair_advice(folder: Path) -> str:
+    """Say what to do where a file in the folder of a run's checkpoints is damaged, for an error's end."""
+    return f"effsearch repair {folder.parent} --yes puts it aside, and the same command then trains anew"
+
+
+def _other_advice(folder: Path) -> str:
+    return f"delete {folder} to train anew, or give another --run"
+
+
+def best_fault(folder: Path) -> str:
+    """Say why the best weights of a training cannot be used: by their own SHA-256, and the one that `last` names.
+
+    Returns:
+        "" where they can, or where no training has left anything.
+    """
+    wanted = _known_best(folder / LAST_FILE)
+    if wanted and read_hash(folder / NEXT_FILE) == wanted:  # the next call gives them their name
+        return ""
+    path = folder / BEST_FILE
+    if not path.exists():
+        return "it is missing" if wanted else ""
+    fault = fault_of(path)
+    if not fault and wanted and read_hash(path) != wanted:
+        return f"it is not the one that {LAST_FILE} names"
+    return fault
+
+
+def require_best(folder: Path) -> None:
+    """Refuse a training that has ended, and whose best weights are gone or damaged.
+
+    Raises:
+        RunError: They are; it says what to do.
+    """
+    fault = best_fault(folder) or ("" if (folder / BEST_FILE).exists() else "it is missing")
+    if fault:
+        raise RunError(f"{folder / BEST_FILE} cannot be used: {fault}; {repair_advice(folder)}")
+
+
+def _known_best(last: Path) -> str:
+    """Give the SHA-256 of the best weights that an intact state names, else ""."""
+    try:
+        _, words, is_intact = read_anybodys(last)
+    except (OSError, SafetensorError):
+        return ""
+    return words.get("best_sha256", "") if is_intact else ""
+
+
 def save_epoch(state: TrainState, folder: Path, about: Mapping[str, str] | None = None) -> None:
     """Write where a training is and, if the last epoch is the best, its better weights.
 
@@ -115,7 +168,9 @@ def settle_best(state: TrainState, folder: Path) -> None:
         with contextlib.suppress(OSError):
             (folder / NEXT_FILE).unlink(missing_ok=True)
     if read_hash(folder / BEST_FILE) != state.best_hash:
-        raise RunError(f"{folder / BEST_FILE} is missing, or not as the training left it; {ADVICE}")
+        raise RunError(
+            f"{folder / BEST_FILE} is missing, or not as the training left it; {repair_advice(folder)}"
+        )
 
 
 def _promote(folder: Path) -> None:
@@ -147,12 +202,12 @@ def load_last(state: TrainState, folder: Path) -> bool:
     path = folder / LAST_FILE
     if not path.exists():
         return False
-    tensors, words = read_tensors(path, what="the weights", advice=ADVICE)
+    tensors, words = read_tensors(path, what="the weights", advice=repair_advice(folder))
     try:
         rows = [EpochRow(**row) for row in json.loads(words["epochs"])]
         num_steps = int(words["num_steps"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} holds no training's state; {ADVICE}") from error
+        raise RunError(f"{path} holds no training's state; {_other_advice(folder)}") from error
     _put(state.model, tensors, WEIGHTS, path)
     if state.average is not None:
         _put(state.average.model, tensors, AVERAGE, path)
@@ -185,7 +240,7 @@ def load_best(model: nn.Module, folder: Path) -> None:
         RunError: There are none, or they are damaged, or of another network.
     """
     path = folder / BEST_FILE
-    tensors, _ = read_tensors(path, what="the weights", advice=ADVICE)
+    tensors, _ = read_tensors(path, what="the weights", advice=repair_advice(folder))
     _put(model, tensors, "", path)
 
 
@@ -194,7 +249,7 @@ def _put(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) 
     own = model.state_dict()
     given = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
     if own.keys() != given.keys() or any(own[name].shape != one.shape for name, one in given.items()):
-        raise RunError(f"{path} holds the weights of another network; {ADVICE}")
+        raise RunError(f"{path} holds the weights of another network; {_other_advice(path.parent)}")
     with torch.no_grad():
         for name, tensor in given.items():
             own[name].copy_(tensor)

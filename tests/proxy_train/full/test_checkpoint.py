@@ -67,10 +67,10 @@ def test_the_best_file_holds_the_best_epoch_s_weights_under_the_network_s_names(
 
 
 def test_no_best_weights_and_a_state_that_is_none_are_refused(tmp_path):
-    with pytest.raises(RunError, match=r"cannot read .*best\.safetensors.*delete that folder"):
+    with pytest.raises(RunError, match=r"cannot read .*best\.safetensors.*effsearch repair "):
         load_best(normless(), tmp_path)
     write_tensors(tmp_path / "last.safetensors", {"a": torch.zeros(1)}, {"epochs": "[1]"})
-    with pytest.raises(RunError, match="holds no training's state"):
+    with pytest.raises(RunError, match=r"holds no training's state; delete .* to train anew"):
         train_small(tmp_path)
 
 
