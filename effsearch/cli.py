@@ -210,6 +210,10 @@ def _run() -> None:
         if asked == INTERRUPTED:  # the parser turns Ctrl-C into this
             _fail(STOPPED, INTERRUPTED)
         sys.exit(asked)
+    except SystemExit as ended:
+        if ended.code and ended.code == stopped_by():  # SIGTERM
+            _fail(STOPPED, stopped_by())
+        raise
     except EffsearchError as error:
         _show_traceback(error)
         _fail(_with_remedy(str(error)), error.exit_code)

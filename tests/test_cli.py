@@ -481,9 +481,20 @@ def test_being_terminated_ends_with_143(effsearch: Effsearch, monkeypatch: pytes
         "effsearch.commands.listings.describe_presets", lambda: os.kill(os.getpid(), signal.SIGTERM)
     )
     try:
-        assert effsearch("presets").code == 143
+        refuses(effsearch("presets"), 143, "effsearch: stopped; the same command with the same --run goes on")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "work"), [("status --watch", "status.watch_status"), ("dashboard", "dashboard.run_dashboard")]
+)
+def test_what_only_shows_is_terminated_as_silently_as_it_is_interrupted(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, words: str, work: str
+) -> None:
+    monkeypatch.setattr(f"effsearch.commands.{work}", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    ended = effsearch(*words.split())
+    assert (ended.code, ended.out, ended.err) == (143, "", "")
 
 
 @pytest.mark.parametrize(
@@ -508,9 +519,10 @@ cli.main()
     ended = subprocess.run(
         [sys.executable, "-c", program, "presets"], capture_output=True, text=True, timeout=60, check=False
     )
-    words = "effsearch: interrupted twice, ended at once; the same command with the same --run goes on"
+    said = {"INT INT": "interrupted twice, ended at once", "INT TERM": "stopped"}.get(f"{first} {second}")
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert ended.stderr.strip() == (words if (first, second) == ("INT", "INT") else "")
+    words = f"effsearch: {said}; the same command with the same --run goes on"
+    assert ended.stderr.strip() == (words if said else "")
 
 
 def test_a_control_c_that_the_shell_has_the_process_ignore_stays_ignored() -> None:

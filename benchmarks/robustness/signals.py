@@ -4,8 +4,8 @@
 
 `effsearch baseline` on the embedded data is sent SIGINT and SIGTERM in turn, at moments drawn over all of a run:
 while it loads, plans, trains and writes. Counted are calls that take ten seconds or more, end with another code
-than 130 or 143, say more than the one line, or leave processes or half-written files; some get a second SIGINT, and
-must end within a second of it. Each is resumed once more at the end. Appends to
+than 130 or 143, do not end with the one line that says how to go on, or leave processes or half-written files; some
+get a second SIGINT, and must end within a second of it. Each is resumed once more at the end. Appends to
 benchmarks/results/robustness.jsonl.
 """
 
@@ -85,7 +85,7 @@ def stop_one(folder: Path, number: int, rng: random.Random, span: float) -> dict
     ended = time.monotonic()
     left = wait_gone(sorted(workers), 5.0)
     text = err.read_text()
-    # Python's last moments have no handler. Where all was done by then, or for a second signal, that is an end as good.
+    # Python's last moments have no handler. If all was done by then, or for a second signal, that is as good an end.
     is_done = result.exists() and result.stat().st_mtime_ns > before
     return {
         "signal": sent.name,
@@ -149,6 +149,7 @@ def main() -> None:
             (row["second_seconds"] for row in met if row["second_seconds"] is not None), default=None
         ),
         "wrong_code": [(row["code"], row["last"]) for row in met if row["code"] != row["expected"]],
+        "unsaid": [row["last"] for row in single if row["code"] > 0 and not row["last"].endswith("goes on")],
         "tracebacks": sum(row["traceback"] for row in met),
         "orphans": sum(row["orphans"] for row in met),
         "half_written_files": sum(row["half_written"] for row in met),
@@ -159,7 +160,15 @@ def main() -> None:
     print(record)
     if not options.no_record:
         append_record(NAME, record)
-    bad = ("over_10_seconds", "wrong_code", "orphans", "half_written_files", "not_resumed", "tracebacks")
+    bad = (
+        "over_10_seconds",
+        "wrong_code",
+        "orphans",
+        "half_written_files",
+        "not_resumed",
+        "tracebacks",
+        "unsaid",
+    )
     assert is_there(os.getpid())
     raise SystemExit(any(record[name] for name in bad))
 
