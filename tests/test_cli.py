@@ -15,6 +15,7 @@ from PIL import Image
 
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_lock import claimed_run
+from effsearch.space.errors import WriteError
 
 from .conftest import Effsearch, refuses
 
@@ -363,6 +364,29 @@ def test_debug_shows_the_traceback_of_a_bug_and_of_an_error(
     )  # the option speaks for all that this process starts
     monkeypatch.setenv("EFFSEARCH_DEBUG", "0")
     assert "Traceback" not in effsearch("presets").err
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        ("No space left on device", "; make room, then the same command with the same --run goes on"),
+        ("only 3 of 9 bytes were written; is the disk full?", "; make room, then the same command"),
+        ("Read-only file system", "; once that is mended, the same command with the same --run goes on"),
+    ],
+)
+def test_what_a_run_cannot_write_for_want_of_a_disk_says_once_that_it_goes_on(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, error: str, end: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise WriteError(f"cannot write run/a: {error}")
+
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", full)
+    monkeypatch.setattr("effsearch.commands.baseline.baseline.run_baseline", full)
+    ended = effsearch("baseline", "--budget", "400M-FLOPs", "--trials", "1")
+    refuses(ended, 1, f"cannot write run/a: {error}{end}")
+    assert ended.err.count("goes on") == 1
+    ended = effsearch("presets")  # has no run to go on with
+    assert ended.err == f"effsearch: cannot write run/a: {error}\n"
 
 
 def test_a_full_disk_that_nobody_spoke_of_is_no_bug(
