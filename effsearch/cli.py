@@ -35,6 +35,8 @@ from effsearch.space.printable import one_line, printable
 AGAIN = "the same command with the same --run goes on"
 STOPPED = f"stopped; {AGAIN}"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of these, those that need room
+RUN_COMMANDS = {"baseline", "scale", "ablate", "train", "prune", "validate"}  # each goes on where it stopped
 _BAD_PATHS = (errno.ENAMETOOLONG, errno.ELOOP)  # what was typed or written can be no path
 COMPLETING = "_EFFSEARCH_COMPLETE"  # what a shell asks for a completion with
 
@@ -210,6 +212,10 @@ def _run() -> None:
         if asked == INTERRUPTED:  # the parser turns Ctrl-C into this
             _fail(STOPPED, INTERRUPTED)
         sys.exit(asked)
+    except SystemExit as ended:
+        if ended.code and ended.code == stopped_by():  # SIGTERM
+            _fail(STOPPED, stopped_by())
+        raise
     except EffsearchError as error:
         _show_traceback(error)
         _fail(_with_remedy(str(error)), error.exit_code)
@@ -221,7 +227,9 @@ def _run() -> None:
     except OSError as error:
         _show_traceback(error)
         if error.errno in DISK_ERRORS:  # whoever wrote it has not said so better
-            _fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; make room, then {AGAIN}", 1)
+            _fail(
+                _with_remedy(f"cannot write {error.filename or 'a file'}: {error.strerror}", is_run=True), 1
+            )
         if error.errno in _BAD_PATHS:
             _fail(f"cannot read {error.filename}: {error.strerror}; give another path", 2)
         _fail(f"a bug in effsearch, please report it: {type(error).__name__}: {error}", 1)
@@ -246,8 +254,19 @@ def _show_traceback(error: BaseException) -> None:
         sys.stderr.write(printable(hide_passwords(stack_of(error))))
 
 
-def _with_remedy(message: str) -> str:
-    """Say what to do about a right that is missing, where whoever met it has not."""
+def _with_remedy(message: str, *, is_run: bool = False) -> str:
+    """Say what to do about a right that is missing or a disk that fails, where whoever met it has not.
+
+    Args:
+        message: What went wrong.
+        is_run: Whether a run is at work, whatever was typed.
+    """
+    is_run = is_run or bool(RUN_COMMANDS & set(sys.argv[1:]))
+    if is_run and message.startswith("cannot write") and AGAIN not in message:
+        if message.endswith(("is the disk full?", *map(os.strerror, FULL))):
+            return f"{message}; make room, then {AGAIN}"
+        if message.endswith(tuple(map(os.strerror, DISK_ERRORS))):
+            return f"{message}; once that is mended, {AGAIN}"
     denied = os.strerror(errno.EACCES)
     if not message.endswith(denied):
         return message

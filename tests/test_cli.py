@@ -15,6 +15,7 @@ from PIL import Image
 
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_lock import claimed_run
+from effsearch.space.errors import WriteError
 
 from .conftest import Effsearch, refuses
 
@@ -365,6 +366,29 @@ def test_debug_shows_the_traceback_of_a_bug_and_of_an_error(
     assert "Traceback" not in effsearch("presets").err
 
 
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        ("No space left on device", "; make room, then the same command with the same --run goes on"),
+        ("only 3 of 9 bytes were written; is the disk full?", "; make room, then the same command"),
+        ("Read-only file system", "; once that is mended, the same command with the same --run goes on"),
+    ],
+)
+def test_what_a_run_cannot_write_for_want_of_a_disk_says_once_that_it_goes_on(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, error: str, end: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise WriteError(f"cannot write run/a: {error}")
+
+    monkeypatch.setattr("effsearch.commands.listings.describe_presets", full)
+    monkeypatch.setattr("effsearch.commands.baseline.baseline.run_baseline", full)
+    ended = effsearch("baseline", "--budget", "400M-FLOPs", "--trials", "1")
+    refuses(ended, 1, f"cannot write run/a: {error}{end}")
+    assert ended.err.count("goes on") == 1
+    ended = effsearch("presets")  # has no run to go on with
+    assert ended.err == f"effsearch: cannot write run/a: {error}\n"
+
+
 def test_a_full_disk_that_nobody_spoke_of_is_no_bug(
     effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -499,9 +523,20 @@ def test_being_terminated_ends_with_143(effsearch: Effsearch, monkeypatch: pytes
         "effsearch.commands.listings.describe_presets", lambda: os.kill(os.getpid(), signal.SIGTERM)
     )
     try:
-        assert effsearch("presets").code == 143
+        refuses(effsearch("presets"), 143, "effsearch: stopped; the same command with the same --run goes on")
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "work"), [("status --watch", "status.watch_status"), ("dashboard", "dashboard.run_dashboard")]
+)
+def test_what_only_shows_is_terminated_as_silently_as_it_is_interrupted(
+    effsearch: Effsearch, monkeypatch: pytest.MonkeyPatch, words: str, work: str
+) -> None:
+    monkeypatch.setattr(f"effsearch.commands.{work}", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    ended = effsearch(*words.split())
+    assert (ended.code, ended.out, ended.err) == (143, "", "")
 
 
 @pytest.mark.parametrize(
@@ -526,9 +561,10 @@ cli.main()
     ended = subprocess.run(
         [sys.executable, "-c", program, "presets"], capture_output=True, text=True, timeout=60, check=False
     )
-    words = "effsearch: interrupted twice, ended at once; the same command with the same --run goes on"
+    said = {"INT INT": "interrupted twice, ended at once", "INT TERM": "stopped"}.get(f"{first} {second}")
     assert (ended.returncode, ended.stdout) == (code, "")
-    assert ended.stderr.strip() == (words if (first, second) == ("INT", "INT") else "")
+    words = f"effsearch: {said}; the same command with the same --run goes on"
+    assert ended.stderr.strip() == (words if said else "")
 
 
 def test_a_control_c_that_the_shell_has_the_process_ignore_stays_ignored() -> None:

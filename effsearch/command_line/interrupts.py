@@ -36,6 +36,16 @@ def stopped_by() -> int:
 
 
 @contextlib.contextmanager
+def ends_unsaid() -> Iterator[None]:
+    """Have a SIGTERM that ends what is in here end it as silently as Ctrl-C does: it only shows, nothing goes on."""
+    try:
+        yield
+    except SystemExit:
+        _stops.clear()
+        raise
+
+
+@contextlib.contextmanager
 def answered() -> Iterator[None]:
     """Answer Ctrl-C from here on, unless whoever started this process has it ignored, as nohup has.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from effsearch.command_line.interrupts import ends_unsaid
 from effsearch.command_line.shared import (
     RUNS_ROOT,
     Address,
@@ -185,7 +186,8 @@ def status(
 
     path = run or RUNS_ROOT / "latest"
     if watch:
-        watch_status(path, show=lambda report: print_report(report, as_json, print_status))
+        with ends_unsaid():
+            watch_status(path, show=lambda report: print_report(report, as_json, print_status))
         return None
     return Task(lambda _: run_status(path), print_status, as_json)
 
@@ -208,4 +210,5 @@ def dashboard(
         print_report(report, as_json, print_dashboard)
         sys.stdout.flush()  # a program that reads this waits for the address
 
-    run_dashboard(run or RUNS_ROOT / "latest", port=port, show=show)
+    with ends_unsaid():
+        run_dashboard(run or RUNS_ROOT / "latest", port=port, show=show)

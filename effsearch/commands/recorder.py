@@ -18,7 +18,7 @@ from effsearch.results.spent import seconds_spent
 from effsearch.results.trials import write_trials
 from effsearch.search.placement.retrying_pool import say_nothing
 from effsearch.search.problem import Problem
-from effsearch.space.errors import RunError
+from effsearch.space.errors import RunError, WriteError
 from effsearch.space.latency_table import LatencyTable
 from effsearch.space.outcome import Evaluation, Precision
 from effsearch.space.screen_scores import ScreenScores
@@ -39,7 +39,7 @@ class Recorder:
         images: That it trains on.
         device: That it trains on them with.
         precision: Of the products.
-        say: Is told what a crash has cost the ledger, if it has.
+        say: Is told what a crash has cost the ledger, and that the table of trials cannot be written.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Recorder:
         say: Callable[[str], None] = say_nothing,
     ) -> None:
         self._run = run
+        self._say = say
         self._ledger: Ledger = run.open_ledger()
         words = self._ledger.mended.words(self._ledger.path)
         if words:
@@ -133,12 +134,22 @@ class Recorder:
         try:
             self.flush_screen()
             if self._ledger.entries:
-                write_trials(self._run.trials_path, self._ledger.entries)
+                self._write_table(is_failing=is_failing)
         except RunError:
             if not is_failing:
                 raise
         finally:
             self._ledger.close()
+
+    def _write_table(self, *, is_failing: bool) -> None:
+        """Write the table of trials, which holds nothing that the ledger does not: that it cannot be is a warning."""
+        try:
+            write_trials(self._run.trials_path, self._ledger.entries)
+        except WriteError as error:
+            if not is_failing:
+                self._say(
+                    f"all trainings are kept, but: {error}; the next call of the same command writes it again"
+                )
 
     def __enter__(self) -> Self:
         return self

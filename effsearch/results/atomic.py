@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from effsearch.space.errors import RunError, UsageError
+from effsearch.space.errors import UsageError, WriteError
 
 # A few network file systems cannot sync a folder; the file itself is synced by then.
 _FOLDER_SYNC_UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
@@ -19,7 +19,7 @@ def write_text_atomic(path: Path, text: str) -> None:
     Characters that UTF-8 cannot hold (undecodable bytes of file names) are written as backslash escapes.
 
     Raises:
-        RunError: The file cannot be written.
+        WriteError: The file cannot be written.
     """
     write_bytes_atomic(path, text.encode("utf-8", errors="backslashreplace"))
 
@@ -30,7 +30,7 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
     A symbolic link is followed, and the file that it points to is replaced.
 
     Raises:
-        RunError: The file cannot be written; what was there before is untouched.
+        WriteError: The file cannot be written; what was there before is untouched.
     """
     target = Path(os.path.realpath(path))
     temporary = _beside(target)
@@ -55,7 +55,7 @@ def require_writable(path: Path, *, makes_folders: bool = False) -> None:
 
     Raises:
         UsageError: A folder, or what is no file, is there already, or its folder is missing.
-        RunError: No file can be made beside it.
+        WriteError: No file can be made beside it.
     """
     target = Path(os.path.realpath(path))
     if os.path.isdir(target):
@@ -82,9 +82,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_error(path: Path, error: OSError) -> RunError:
+def write_error(path: Path, error: OSError) -> WriteError:
     """The one line for a path that could not be written."""
-    return RunError(f"cannot write {path}: {error.strerror or error}")
+    return WriteError(f"cannot write {path}: {error.strerror or error}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -31,3 +31,7 @@ class DataError(UsageError):
 
 class RunError(EffsearchError):
     """Something went wrong at run time: a disk, a download, a run directory in use."""
+
+
+class WriteError(RunError):
+    """A file could not be written: what was there before is untouched."""

@@ -15,6 +15,7 @@ from effsearch.commands.ablating.plan import (
 )
 from effsearch.commands.ablating.report import make_report, plan_notes
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.redrawn import redrawn_by
 from effsearch.commands.time_left import minutes_left
 from effsearch.commands.watching import Watcher, minutes_text
 from effsearch.results.plots.ablation import draw_ablation
@@ -52,7 +53,8 @@ def run_ablate(options: AblateOptions, watcher: Watcher) -> dict[str, Any]:
         plot_path = run.plots_path / PLOT_FILE
         report = make_report(plan, result, run=run.path, spec_paths=spec_paths, plot_path=plot_path)
         run.write_result(report)
-        save_figure(draw_ablation(collect_ablation(run.path)), plot_path)
+        with redrawn_by(f"effsearch plot {run.path}", done="the ablation", say=watcher.say):
+            save_figure(draw_ablation(collect_ablation(run.path)), plot_path)
     return report
 
 

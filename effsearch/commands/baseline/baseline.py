@@ -19,8 +19,9 @@ from effsearch.commands.baseline.settings import run_settings
 from effsearch.commands.baseline.settled import BaselinePlan
 from effsearch.commands.baseline.studies import Studies
 from effsearch.commands.baseline.survey import plan_report, say_plan
-from effsearch.commands.explaining.explain import explain_run
+from effsearch.commands.explaining.explain import Explained, explanation_of
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.redrawn import redrawn_by
 from effsearch.commands.run_space import write_own_space
 from effsearch.commands.run_studies import reach_storage, storage_setting
 from effsearch.commands.time_left import NO_MINUTES, minutes_left
@@ -75,10 +76,20 @@ def run_baseline(options: BaselineOptions, watcher: Watcher) -> dict[str, Any]:
         report["warnings"] = latency_warnings(report) + chance_warnings(report, plan.images) + warnings
         run.write_result(report)  # before anything else can go wrong
         _log_result(run, report)
-        report["certificate"], report["explanation"] = _comments(run, watcher)
+        report["certificate"], explained = _comments(run, watcher)
+        report["explanation"] = [] if explained is None else list(explained.report["words"])
         run.write_result(report)
-        save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
+        _draw(run, explained, watcher)  # last: pictures are not to take the room of the result
     return report
+
+
+def _draw(run: RunDir, explained: Explained | None, watcher: Watcher) -> None:
+    """Write what people look at, as far as the disk takes it."""
+    with redrawn_by(f"effsearch plot {run.path}", done="the search", say=watcher.say):
+        save_figure(draw_front(collect_front([run.path])), run.plots_path / "front.png")
+    if explained is not None:
+        with redrawn_by(f"effsearch explain {run.path}", done="the search", say=watcher.say):
+            explained.write()
 
 
 def _log_result(run: RunDir, report: Mapping[str, Any]) -> None:
@@ -91,17 +102,17 @@ def _log_result(run: RunDir, report: Mapping[str, Any]) -> None:
         run.log.warn(line)
 
 
-def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, list[str]]:
+def _comments(run: RunDir, watcher: Watcher) -> tuple[str | None, Explained | None]:
     """Say what the certificate says, and which choices mattered; nothing where too few networks were trained."""
-    certificate, explanation = None, []
+    certificate, explained = None, None
     try:
         certificate = words_of_run(run.path)
-        explanation = list(explain_run(run.path)["words"])
+        explained = explanation_of(run.path)
     except UsageError:
         pass
     except EffsearchError as error:
         watcher.say(f"the search has ended well, but: {error}")
-    return certificate, explanation
+    return certificate, explained
 
 
 def _search(

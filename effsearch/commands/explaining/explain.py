@@ -34,6 +34,25 @@ _COLUMNS = ("what", "name", "other", "choice", "value", "low", "high", "best_pro
 _NEEDED = ("space", "space_hash", "budget", "budget_limits", "resolution", "num_classes", "fidelity")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explained:
+    """What a run's scores say, and what is yet to be written of it."""
+
+    report: dict[str, Any]  # as JSON values
+    table: str  # CSV
+    bars: tuple[Bar, ...]
+
+    def write(self) -> None:
+        """Write `importance.csv` and `plots/importance.png` into the run.
+
+        Raises:
+            WriteError: They cannot be written.
+        """
+        write_text_atomic(Path(self.report["table"]), self.table)
+        figure = draw_importance(self.bars, score=self.report["objective"], note=self.report["words"][0])
+        save_figure(figure, Path(self.report["plot"]))
+
+
 def explain_run(run: Path, *, space: str | None = None) -> dict[str, Any]:
     """Explain a baseline run, finished or not, and give the explanation as JSON values.
 
@@ -48,6 +67,13 @@ def explain_run(run: Path, *, space: str | None = None) -> dict[str, Any]:
         UsageError: There is no such run, its space is not at hand, or too few networks have a score.
         RunError: The run cannot be read, or the files cannot be written.
     """
+    explained = explanation_of(run, space=space)
+    explained.write()
+    return explained.report
+
+
+def explanation_of(run: Path, *, space: str | None = None) -> Explained:
+    """Give the same, with nothing written yet; raises the same, but for what cannot be written."""
     stored = read_settings(run)
     if stored.command != "baseline":
         raise UsageError(f"{run} holds a {stored.command} run, and only a baseline run can be explained")
@@ -58,16 +84,7 @@ def explain_run(run: Path, *, space: str | None = None) -> dict[str, Any]:
     objective = settings.get("objective", "accuracy")
     entries = [entry for entry in read_entries(run / LEDGER_FILE) if entry.kind in SEARCH_KINDS]
     explanation = explain_search(problem, _trainings(entries, problem, settings))
-    table, plot = run / TABLE_FILE, run / PLOTS_FOLDER / PLOT_FILE
-    write_text_atomic(table, importance_table(explanation))
-    words = explanation_words(explanation)
-    figure = draw_importance(
-        [_bar(dimension) for dimension in explanation.dimensions],
-        score=objective,
-        note=words[0],
-    )
-    save_figure(figure, plot)
-    return {
+    report = {
         "run": str(run),
         "objective": objective,
         "networks": explanation.num_networks,
@@ -83,10 +100,12 @@ def explain_run(run: Path, *, space: str | None = None) -> dict[str, Any]:
             {**dataclasses.asdict(advice), "words": advice_words(advice, explanation)}
             for advice in explanation.advice
         ],
-        "words": words,
-        "table": str(table),
-        "plot": str(plot),
+        "words": explanation_words(explanation),
+        "table": str(run / TABLE_FILE),
+        "plot": str(run / PLOTS_FOLDER / PLOT_FILE),
     }
+    bars = tuple(_bar(dimension) for dimension in explanation.dimensions)
+    return Explained(report, importance_table(explanation), bars)
 
 
 def importance_table(explanation: Explanation) -> str:

@@ -10,6 +10,7 @@ from effsearch.commands import pools, proxy
 from effsearch.commands.gpu import fill_gpus
 from effsearch.commands.placement import Placement
 from effsearch.commands.recorder import Recorder
+from effsearch.commands.redrawn import redrawn_by
 from effsearch.commands.validating.certificate import make_certificate
 from effsearch.commands.validating.judged import (
     ValidateOptions,
@@ -105,8 +106,9 @@ def run_validate(options: ValidateOptions, watcher: Watcher) -> dict[str, Any]:
             validation, settings, top if options.of == "screening" else judged, of=options.of
         )
         plot_path = run.plots_path / PLOT_FILES[options.of]
-        save_figure(draw_agreement(certificate), plot_path)
         path = write_certificate(run.path, certificate)
+        with redrawn_by("the same command", done="the validation", say=watcher.say):
+            save_figure(draw_agreement(certificate), plot_path)
     return {
         **certificate.to_json(),
         "run": str(options.run),
