@@ -210,7 +210,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path, name, place):
     content = bytearray((tmp_path / name).read_bytes())
     content[int(place * len(content))] ^= 0x55
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RunError, match=f"{name}.*delete that folder") as refused:
+    with pytest.raises(RunError, match=f"{name}.*effsearch repair .* puts it aside") as refused:
         train_small(tmp_path)
     assert "\n" not in str(refused.value)
 
