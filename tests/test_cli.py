@@ -257,6 +257,7 @@ def test_a_second_control_c_ends_at_once_where_python_gets_no_turn() -> None:
         ("baseline --budget 400", 2, "400M-FLOPs"),
         ("baseline --budget 1M-FLOPs --classes 10", 2, "the cheapest needs"),
         ("baseline --trials 0", 2, "--trials must be at least 1"),
+        ("baseline --trials 99999999999999999999999", 2, "--trials must be at most 1,000,000,000"),
         ("baseline --minutes -1", 2, "--minutes"),
         ("baseline --space nowhere", 2, "nas-bench-macro"),
         ("baseline --space nowhere.yaml", 2, "no space file at nowhere.yaml"),

@@ -28,6 +28,8 @@ def print_status(report: Mapping[str, Any]) -> None:
     if report["command"] not in TRAINING_COMMANDS:  # which are one training; its step says how far it is
         say(trained)
         say_operators(report)
+    if report["torn"]:
+        say(report["torn"])
     step = report["step"]
     if step is not None:
         share = f"{min(1.0, step['done'] / step['total']):.0%} " if step["total"] else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from effsearch.commands.recorder import SEARCH_KINDS
-from effsearch.results.ledger import read_entries
+from effsearch.results.ledger import read_entries, torn_tail
 from effsearch.results.ledger_entry import LedgerEntry
 from effsearch.results.operators import count_operators
 from effsearch.results.run_files import LEDGER_FILE, has_report, read_settings
@@ -47,6 +47,7 @@ def run_status(run: Path) -> dict[str, Any]:
         "failed": len(entries) - len(scored),
         "operators": count_operators(entries),
         "best": None if best is None else _describe(best),
+        "torn": "" if state in ("running", "elsewhere") else torn_tail(run / LEDGER_FILE),
         "last": entries[-1].time if entries else None,
         **({"step": None, "workers": []} if status is None else _now(status)),
     }

@@ -107,6 +107,13 @@ class Watcher:
             self.show(what, done, total or None)
 
 
+def short_seconds(seconds: float) -> str:
+    """Write how long a training takes, about: 6 s, .3 s, under .1 s."""
+    if seconds >= 0.95:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds:.1f} s".replace("0.", ".") if seconds >= 0.1 else "under .1 s"
+
+
 def minutes_text(seconds: float) -> str:
     """Write a duration as people say it: 45 s, 12 min, 3.5 h."""
     if seconds < 100:

@@ -169,6 +169,21 @@ def read_entries(path: Path) -> tuple[LedgerEntry, ...]:
     return _entries_of(path, _split(read_bytes(path)))
 
 
+def torn_tail(path: Path) -> str:
+    """Say what is torn at the end of a ledger that nobody is writing; "" where all of it is whole.
+
+    Raises:
+        RunError: The file cannot be read.
+    """
+    num_torn = _split(read_bytes(path)).num_torn_lines
+    if not num_torn:
+        return ""
+    what, them = ("1 torn record", "it") if num_torn == 1 else (f"{num_torn} torn lines", "them")
+    again = "it" if num_torn == 1 else "what they were of"
+    where = f"{what} at the end of {path.name}"
+    return f"{where}: the next call of the run's command cuts {them} off and trains {again} again"
+
+
 def read_ledger_lines(path: Path) -> tuple[bytes, Lines, tuple[Line, ...]]:
     """Give a ledger's content, what of it is whole, and the whole lines that are no entries or score a key again.
 

@@ -14,7 +14,7 @@ from typing import Any  # JSON
 from effsearch.results.atomic import write_bytes_atomic, write_error
 from effsearch.results.bounded_files import MIB, read_bounded
 from effsearch.space.errors import RunError
-from effsearch.space.strict_json import parse_json
+from effsearch.space.strict_json import json_fault, parse_json
 
 BACKUP_SUFFIX = ".bak"
 MOST_BYTES = 1024 * MIB  # some 400,000 trainings
@@ -124,7 +124,7 @@ def _read_line(number: int, content: bytes, read_record: Callable[[bytes], Mappi
     try:
         return Line(number, content, "", read_record(content))
     except ValueError as error:  # UnicodeDecodeError is one
-        return Line(number, content, str(error))
+        return Line(number, content, json_fault(error))
 
 
 def refuse_damage(path: Path, lines: Lines) -> None:

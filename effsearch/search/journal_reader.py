@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from effsearch.space.errors import RunError
-from effsearch.space.strict_json import parse_json
+from effsearch.space.strict_json import json_fault, parse_json
 
 
 @contextmanager
@@ -88,9 +88,11 @@ class _WholeLines(BaseJournalBackend):
             try:
                 record = parse_json(line)
                 record["op_code"]
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError) as error:
+                fault = json_fault(error) if isinstance(error, ValueError) else "it is no record of Optuna's"
                 raise RunError(
-                    f"{self._path}, line {self._num_lines + 1}: no record of Optuna's; {_repair_words(self._path)}"
+                    f"{self._path} line {self._num_lines + 1} is damaged: {fault}; "
+                    f"effsearch repair {self._path.parent} puts it aside"
                 ) from None
             self._num_bytes += len(line) + 1
             self._num_lines += 1

@@ -53,6 +53,8 @@ class SearchSettings:
             raise UsageError("a search needs an end: give --trials or --minutes")
         if self.num_trials is not None and self.num_trials < 1:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
+        if self.num_trials is not None and self.num_trials > 10**9:
+            raise UsageError(f"--trials must be at most 1,000,000,000, got {self.num_trials}")
         check_minutes(self.minutes)
         if self.num_finalists < 1 or self.num_seeds < 1:
             raise UsageError("--finalists and --seeds must be at least 1")

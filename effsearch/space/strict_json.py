@@ -24,6 +24,15 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("lists or objects are nested too deeply") from None
 
 
+def json_fault(error: ValueError) -> str:
+    """Say what is wrong with a line that `parse_json` refuses, counted in that line alone."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON at character {error.pos + 1} ({error.msg.replace('Expecting', 'expected')})"
+    if isinstance(error, UnicodeDecodeError):
+        return f"no UTF-8 at byte {error.start + 1}"
+    return str(error)
+
+
 def _decoded(text: str | bytes) -> str:
     """Give text without the mark that some editors put before it."""
     words = text.decode("utf-8") if isinstance(text, bytes) else text

@@ -328,14 +328,14 @@ def test_a_journal_that_cannot_be_read_is_refused(run: Path, effsearch: Effsearc
     refuses(
         effsearch("dashboard", "runs/photos", "--port", "0"),
         1,
-        "line 10: no record of Optuna's; effsearch repair runs/photos says what can be done",
+        "line 10 is damaged: no JSON at character 1 (expected value); effsearch repair runs/photos puts it aside",
     )
 
 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("no record", "line 10: no record of Optuna's; effsearch repair"),
+        ("no record", "line 10 is damaged: no JSON at character 1 (expected value); effsearch repair"),
         (
             '{"op_code": 99, "worker_id": "w"}',
             "no journal of Optuna's (AssertionError: Should not reach.); effsearch repair",

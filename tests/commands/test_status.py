@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from effsearch.commands.status import run_status, watch_status
-from effsearch.commands.watching import Watcher
+from effsearch.commands.watching import Watcher, short_seconds
 from effsearch.results.evaluations import from_entry, to_entry
 from effsearch.results.ledger import read_entries
 from effsearch.results.run_dir import RunDir, create_or_resume
@@ -148,3 +148,23 @@ def test_what_is_said_is_said_as_it_is_but_for_passwords(capsys: pytest.CaptureF
     with Watcher() as watcher:
         watcher.say("loops:train: cannot use postgresql://me:secret@host/db")
     assert capsys.readouterr().err == "loops:train: cannot use postgresql://me:***@host/db\n"
+
+
+def test_a_torn_record_is_told_once_nobody_writes_any_more(held: RunDir, effsearch: Effsearch) -> None:
+    with held.ledger_path.open("ab") as file:
+        file.write(b'{"schema_ver')
+    assert effsearch("status", "run", "--json").json["torn"] == ""  # it may be about to be whole
+    held.close()
+    words = "1 torn record at the end of ledger.jsonl: the next call of the run's command cuts it off"
+    assert words in effsearch("status", "run", "--json").json["torn"]
+    assert words in effsearch("status", "run").out
+    assert effsearch("report", "run").code == 0
+    assert "1 torn record at the end" in Path("run/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "under .1 s"), (0.31, "about .3 s"), (6.2, "about 6 s"), (0.97, "about 1 s")],
+)
+def test_how_long_a_short_training_takes_is_never_nothing(seconds: float, words: str) -> None:
+    assert short_seconds(seconds) == words

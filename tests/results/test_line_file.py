@@ -92,7 +92,8 @@ def test_damage_before_the_last_record_is_refused_by_its_line_and_left_alone(
     path.write_bytes(b"".join(lines) + b"torn")
     with pytest.raises(
         RunError,
-        match=rf"file line 2 is damaged: .*, and 1 more line; effsearch repair {tmp_path} puts it aside",
+        match=rf"file line 2 is damaged: no JSON at character 1 \(expected value\), and 1 more line; "
+        rf"effsearch repair {tmp_path} puts it aside",
     ):
         mend(path)
     assert path.read_bytes() == b"".join(lines) + b"torn"

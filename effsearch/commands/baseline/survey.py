@@ -10,7 +10,7 @@ import numpy as np
 from effsearch.commands import proxy
 from effsearch.commands.baseline.screen_plan import describe_screen
 from effsearch.commands.baseline.settled import BaselinePlan
-from effsearch.commands.watching import Watcher
+from effsearch.commands.watching import Watcher, short_seconds
 from effsearch.search.fidelity import ENOUGH_AFTER_SCREENING
 from effsearch.space.budget import Budget
 from effsearch.space.outcome import ContinuedFidelity, Fidelity
@@ -58,7 +58,7 @@ def say_plan(plan: BaselinePlan, watcher: Watcher) -> None:
     is_continued = isinstance(rungs[-1], ContinuedFidelity)
     whole = proxy.describe_fidelity(choice.fidelity)
     text = f"proxy: {f'all rungs together cost what {whole} would' if is_continued else whole}; "
-    text += f"about {choice.seconds:.0f} s each" if own is None else f"trained by {own.name}"
+    text += f"{short_seconds(choice.seconds)} each" if own is None else f"trained by {own.name}"
     if len(rungs) > 1:
         watcher.say(f"ladder: {describe_ladder(rungs)}; {promotion_words(settings.reduction, is_continued)}")
     if settings.minutes is not None and own is None:

@@ -6,6 +6,7 @@ from typing import Any  # a JSON value
 
 from effsearch.results.certificate import certificate_words
 from effsearch.results.latency_words import bound_words, network_words
+from effsearch.results.ledger import torn_tail
 from effsearch.results.report.contents import RunContents
 from effsearch.results.report.json_values import (
     list_of,
@@ -15,7 +16,7 @@ from effsearch.results.report.json_values import (
     whole_or_none,
 )
 from effsearch.results.report.wording import asked_words, budget_words, fidelity_words, last_part
-from effsearch.results.run_files import TRAINING_COMMANDS
+from effsearch.results.run_files import LEDGER_FILE, TRAINING_COMMANDS
 
 # How the driver stands, as the command that writes the report has found out.
 STATES = {
@@ -106,7 +107,7 @@ def make_headline(contents: RunContents, *, state: str) -> Headline:
         winners=winners,
         others=others,
         is_reward=result.get("objective") == "reward",
-        warnings=tuple(_warnings(contents)),
+        warnings=(*_warnings(contents), *_torn(contents, state)),
         notes=tuple(_notes(winners, others)),
     )
 
@@ -174,6 +175,12 @@ def _warnings(contents: RunContents) -> list[str]:
         warnings.append(f"no trial or time was left for {' and '.join(map(str, untrained))}")
     warnings += [certificate_words(one) for one in contents.certificates if one.grade in ("poor", "unknown")]
     return warnings
+
+
+def _torn(contents: RunContents, state: str) -> list[str]:
+    """Say what a crash has cut off; a ledger that is being written may well have no end yet."""
+    words = "" if state in ("running", "elsewhere") else torn_tail(contents.run / LEDGER_FILE)
+    return [words] if words else []
 
 
 def _notes(winners: Sequence[NetworkRow], others: Sequence[NetworkRow]) -> list[str]:

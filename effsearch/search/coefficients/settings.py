@@ -31,6 +31,8 @@ class CoefficientSettings:
     def __post_init__(self) -> None:
         if self.num_trials is not None and self.num_trials < 1:
             raise UsageError(f"--trials must be at least 1, got {self.num_trials}")
+        if self.num_trials is not None and self.num_trials > 10**9:
+            raise UsageError(f"--trials must be at most 1,000,000,000, got {self.num_trials}")
         check_minutes(self.minutes)
         if not 1 <= self.num_seeds <= MAX_SEEDS:
             raise UsageError(f"--seeds must be from 1 to {MAX_SEEDS}, got {self.num_seeds}")
