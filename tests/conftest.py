@@ -21,6 +21,19 @@ from effsearch.space.space_blocks import blocks_of, space_blocks
 from effsearch.space.spec import BLOCK_KINDS, Activation, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
+_SE = {"se_ratio": 0.25}
+# Every kind of block that the two libraries' EfficientNets have: without expansion, with, fused without, fused with.
+LIBRARY_SPEC = ModelSpec(
+    stem=StemSpec(out_channels=8),
+    stages=(
+        StageSpec(out_channels=8, stride=1, blocks=(BlockSpec(kind="fused_mbconv"),)),
+        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(kind="fused_mbconv", expand_ratio=2),)),
+        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(**_SE), BlockSpec(expand_ratio=2, **_SE))),
+    ),
+    head=HeadSpec(out_channels=16),
+    resolution=16,
+    num_classes=3,
+)
 T = TypeVar("T")
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from effsearch.commands.placement import Placement
 from effsearch.commands.watching import Watcher
 from effsearch.proxy_train.data.cache import default_cache_dir
 from effsearch.proxy_train.data.datasets import ImageData, load_images, load_source
@@ -283,6 +284,13 @@ def describe_fidelity(fidelity: Fidelity) -> str:
     if fidelity.num_removed_strides:
         words.append(f"first {fidelity.num_removed_strides} stride(s) removed")
     return ", ".join(words)
+
+
+def placed_settings_record(placement: Placement) -> dict[str, Any]:
+    """Give the training settings of a run whose trainings are placed so, as they are stored with it."""
+    return train_settings_record(
+        device=placement.device, precision=placement.precision, train_function=placement.train_function
+    )
 
 
 def train_settings_record(

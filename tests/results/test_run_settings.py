@@ -43,8 +43,8 @@ def test_what_follows_from_an_option_is_said_only_where_the_option_is_the_same(
 
 
 def options_typed(command: str) -> set[str]:
-    group = typer.main.get_command(cli.app)
-    return {word for parameter in group.commands[command].params for word in parameter.opts}  # type: ignore[attr-defined]
+    group = typer.main.get_group(cli.app)
+    return {word for parameter in group.commands[command].params for word in parameter.opts}
 
 
 @pytest.mark.parametrize("command", OPTIONS_OF)

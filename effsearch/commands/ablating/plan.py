@@ -237,13 +237,12 @@ def _asked(
     options: AblateOptions, base: Base, coefficients: ScalingCoefficients, data: str
 ) -> dict[str, Any]:
     """Give those of `run_settings` that hang on no image."""
-    placement = options.placement
     return {
         "base": base.name,
         "coefficients": dataclasses.asdict(coefficients),
         "data": data,
         **dataclasses.asdict(options.settings),
-        "training": proxy.train_settings_record(device=placement.device, precision=placement.precision),
+        "training": proxy.placed_settings_record(options.placement),
     }
 
 

@@ -79,7 +79,6 @@ def _asked(options: BaselineOptions, space: SearchSpace) -> dict[str, Any]:
     for name in ("step_time_exponent", "parameters_exponent"):
         if not search[name]:
             del search[name]
-    placement = options.placement
     return {
         "space": space.name,
         "space_hash": space_hash(space),
@@ -88,9 +87,7 @@ def _asked(options: BaselineOptions, space: SearchSpace) -> dict[str, Any]:
         "screen_mode": options.screen,
         "screen_minutes": options.screen_minutes,
         "warm_start": None if options.warm_start is None else str(options.warm_start),
-        "training": proxy.train_settings_record(
-            device=placement.device, precision=placement.precision, train_function=placement.train_function
-        ),
+        "training": proxy.placed_settings_record(options.placement),
     }
 
 

@@ -149,16 +149,13 @@ def _asked(
     options: ScaleOptions, settings: CoefficientSettings, base: Base, proxy_options: ProxyOptions
 ) -> dict[str, Any]:
     """Give those of the stored settings that hang on no image."""
-    placement = options.placement
     return {
         "base": base.name,
         "base_network": network_hash(base.spec),
         "base_resolution": base.spec.resolution,
         "data": proxy_options.data,
         **dataclasses.asdict(settings),
-        "training": proxy.train_settings_record(
-            device=placement.device, precision=placement.precision, train_function=placement.train_function
-        ),
+        "training": proxy.placed_settings_record(options.placement),
     }
 
 

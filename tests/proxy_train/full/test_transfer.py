@@ -17,24 +17,12 @@ from effsearch.proxy_train.full.transfer import load_initial, read_weights
 from effsearch.results.export.names import rename
 from effsearch.results.export.namings import all_names
 from effsearch.space.errors import UsageError
-from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.spec import HeadSpec, StageSpec, StemSpec
 
+from ...conftest import LIBRARY_SPEC as SPEC
 from ..conftest import SMALL_SPEC, same_weights
 from .conftest import train_small
 
-SE = {"se_ratio": 0.25}
-# Every kind of block that the two libraries' EfficientNets have: without expansion, with, fused without, fused with.
-SPEC = ModelSpec(
-    stem=StemSpec(out_channels=8),
-    stages=(
-        StageSpec(out_channels=8, stride=1, blocks=(BlockSpec(kind="fused_mbconv"),)),
-        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(kind="fused_mbconv", expand_ratio=2),)),
-        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(**SE), BlockSpec(expand_ratio=2, **SE))),
-    ),
-    head=HeadSpec(out_channels=16),
-    resolution=16,
-    num_classes=3,
-)
 OTHERS = ("torchvision", "timm", "torch")
 
 

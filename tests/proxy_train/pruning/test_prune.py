@@ -36,7 +36,16 @@ from effsearch.space.cost import Cost, count_cost
 from effsearch.space.errors import BudgetError, UsageError
 from effsearch.space.narrowing import narrowed, widths_of
 from effsearch.space.presets import load_preset
-from effsearch.space.spec import BLOCK_KINDS, BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
+from effsearch.space.spec import (
+    BLOCK_KINDS,
+    BlockKind,
+    BlockSpec,
+    HeadSpec,
+    ModelSpec,
+    Skip,
+    StageSpec,
+    StemSpec,
+)
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -127,8 +136,8 @@ def test_known_networks_too(name: str, ranking: Ranking) -> None:
 
 @pytest.mark.parametrize("kind", BLOCK_KINDS)
 @pytest.mark.parametrize("skip", ["none", "identity", "pool"])
-def test_every_kind_of_block_is_pruned(kind: str, skip: str) -> None:
-    spec = two_stages(BlockSpec(kind=kind, skip=skip, expand_ratio=2, se_ratio=0.5))  # type: ignore[arg-type]
+def test_every_kind_of_block_is_pruned(kind: BlockKind, skip: Skip) -> None:
+    spec = two_stages(BlockSpec(kind=kind, skip=skip, expand_ratio=2, se_ratio=0.5))
     is_held = skip == "pool" and kind != "identity"
     share = 0.99 if is_held else 0.6  # of a depthwise-separable network that is held only the head can go
     module, built, found, budget = pruned_by_hand(spec, "taylor", divisor=4, share=share)

@@ -23,21 +23,9 @@ from effsearch.space.presets import load_preset
 from effsearch.space.spec import BlockSpec, HeadSpec, ModelSpec, StageSpec, StemSpec
 from effsearch.space.text import to_json
 
+from ...conftest import LIBRARY_SPEC as SPEC
 from ...conftest import Effsearch
 
-SE = {"se_ratio": 0.25}
-# Every kind of block that the two libraries' EfficientNets have: without expansion, with, fused without, fused with.
-SPEC = ModelSpec(
-    stem=StemSpec(out_channels=8),
-    stages=(
-        StageSpec(out_channels=8, stride=1, blocks=(BlockSpec(kind="fused_mbconv"),)),
-        StageSpec(out_channels=12, stride=2, blocks=(BlockSpec(kind="fused_mbconv", expand_ratio=2),)),
-        StageSpec(out_channels=12, stride=1, blocks=(BlockSpec(**SE), BlockSpec(expand_ratio=2, **SE))),
-    ),
-    head=HeadSpec(out_channels=16),
-    resolution=16,
-    num_classes=3,
-)
 TORCHVISION = {
     "features.0.0": "stem.conv",
     "features.0.1": "stem.conv_norm",
